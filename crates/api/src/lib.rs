@@ -1,0 +1,14 @@
+//! Wire types of the llm-d ecosystem, as plain data.
+//!
+//! Everything here crosses a process boundary: header names, metric names, JSON bodies, configuration
+//! files. Names and shapes are fixed by the upstream projects (vLLM 0.23–0.33, llm-d router 0.10, Gateway
+//! API Inference Extension 1.x), so a change here is a change of protocol.
+//!
+//! Not here: I/O, clients, servers, or any behaviour beyond validating the data itself.
+
+pub mod admin;
+pub mod headers;
+pub mod kv_transfer;
+pub mod metric_names;
+pub mod openai;
+pub mod vllm;

@@ -1,0 +1,1 @@
+//! vLLM extensions of the HTTP API: tokenize, detokenize, version.

@@ -1,0 +1,15 @@
+//! What every llmd process shares and nothing that knows a domain.
+//!
+//! A module belongs here when a second process needs it. There is no type of the serving protocol in this
+//! crate: it depends on no other workspace crate.
+
+pub mod admin;
+pub mod backoff;
+pub mod build_info;
+pub mod metrics;
+pub mod ready;
+pub mod report;
+pub mod serve;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tls;

@@ -1,0 +1,163 @@
+//! Accept loop for HTTP/1.1 and HTTP/2, plain or TLS, that drains.
+//!
+//! One task a connection. On drain the listener closes, idle connections end and busy ones finish the request
+//! they are in; on cancel every connection is dropped, which cancels the handlers behind it.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::HttpBody;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use crate::shutdown::Shutdown;
+
+/// Limits of one listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections open at a time; further ones wait in the kernel's backlog.
+    pub max_connections: usize,
+    /// Time a client has to send its request headers.
+    pub header_timeout: Duration,
+    /// Largest request head in bytes.
+    pub max_header_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_connections: 16_384, header_timeout: Duration::from_secs(30), max_header_bytes: 1 << 20 }
+    }
+}
+
+/// Serves `listener` until `shutdown` drains. Returns after the listener closed; connections are tracked by
+/// `shutdown`.
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    shutdown: Shutdown,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let permits = Arc::new(Semaphore::new(limits.max_connections));
+    let builder = Arc::new(connection_builder(limits));
+    loop {
+        let permit = tokio::select! {
+            biased;
+            () = shutdown.draining().cancelled() => return,
+            permit = Arc::clone(&permits).acquire_owned() => permit,
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.draining().cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _peer)) => stream,
+            Err(error) => {
+                // Out of file descriptors is the usual cause: give connections time to end.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (builder, service, tls, shutdown_of_connection) =
+            (Arc::clone(&builder), service.clone(), tls.clone(), shutdown.clone());
+        shutdown.spawn(async move {
+            if let Err(error) = connection(stream, tls, &builder, service, &shutdown_of_connection).await {
+                tracing::debug!(error = %error, "connection ended");
+            }
+            drop(permit);
+        });
+    }
+}
+
+fn connection_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.max_header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
+    builder
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+async fn connection<S, B>(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    builder: &auto::Builder<TokioExecutor>,
+    service: S,
+    shutdown: &Shutdown,
+) -> Result<(), BoxError>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    stream.set_nodelay(true)?;
+    match tls {
+        None => drive(builder.serve_connection(TokioIo::new(stream), service), shutdown).await,
+        Some(tls) => {
+            let handshake = tokio::time::timeout(Duration::from_secs(10), tls.accept(stream));
+            let stream = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            drive(builder.serve_connection(TokioIo::new(stream), service), shutdown).await
+        }
+    }
+}
+
+/// A connection that can be asked to end after its current request.
+trait Graceful: Future<Output = Result<(), BoxError>> {
+    fn end_gracefully(self: std::pin::Pin<&mut Self>);
+}
+
+impl<I, S, B> Graceful for auto::Connection<'_, I, S, TokioExecutor>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+{
+    fn end_gracefully(self: std::pin::Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+async fn drive<C: Graceful>(connection: C, shutdown: &Shutdown) -> Result<(), BoxError> {
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled().cancelled() => return Ok(()),
+        result = connection.as_mut() => return result,
+        () = shutdown.draining().cancelled() => connection.as_mut().end_gracefully(),
+    }
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled().cancelled() => Ok(()),
+        result = connection => result,
+    }
+}

@@ -1,0 +1,118 @@
+//! The one shutdown sequence of every process.
+//!
+//! Signal → readiness off → wait for endpoint propagation → stop accepting → drain until a deadline →
+//! cancel what is left. A second signal skips to the last step.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ready::Readiness;
+
+/// How long the two waiting steps last.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Between readiness off and the last accepted connection, so that load balancers notice.
+    pub propagation: Duration,
+    /// For requests in flight.
+    pub drain: Duration,
+}
+
+/// Shared by everything that must stop. Clones are handles to the same shutdown.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    draining: CancellationToken,
+    cancelled: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Shutdown {
+    /// A shutdown nobody has asked for yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Fires when new work must be refused.
+    #[must_use]
+    pub const fn draining(&self) -> &CancellationToken {
+        &self.draining
+    }
+
+    /// Fires when work in flight must end at once.
+    #[must_use]
+    pub const fn cancelled(&self) -> &CancellationToken {
+        &self.cancelled
+    }
+
+    /// Runs `task` so that the drain waits for it.
+    pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn(task)
+    }
+
+    /// Waits for SIGTERM or SIGINT, then shuts down. Returns whether everything ended inside the deadline.
+    ///
+    /// # Errors
+    /// When the signal handlers cannot be installed.
+    pub async fn run(&self, readiness: &Readiness, times: Times) -> io::Result<bool> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = self.draining.cancelled() => {}
+        }
+        tracing::info!(drain_seconds = times.drain.as_secs_f64(), "shutting down");
+        let clean = tokio::select! {
+            clean = self.finish(readiness, times) => clean,
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => false,
+        };
+        self.cancelled.cancel();
+        Ok(clean)
+    }
+
+    /// The sequence without the signal, for owners that decide themselves.
+    pub async fn finish(&self, readiness: &Readiness, times: Times) -> bool {
+        readiness.condition("process", "shutting down").not_ready("shutting down");
+        tokio::time::sleep(times.propagation).await;
+        self.draining.cancel();
+        self.tasks.close();
+        let clean = tokio::time::timeout(times.drain, self.tasks.wait()).await.is_ok();
+        self.cancelled.cancel();
+        clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMES: Times = Times { propagation: Duration::ZERO, drain: Duration::from_millis(50) };
+
+    #[tokio::test]
+    async fn waits_for_tasks_and_reports_a_clean_end() {
+        let shutdown = Shutdown::new();
+        let draining = shutdown.draining().clone();
+        shutdown.spawn(async move { draining.cancelled().await });
+        assert!(shutdown.finish(&Readiness::new(), TIMES).await);
+    }
+
+    #[tokio::test]
+    async fn cancels_what_outlives_the_deadline() {
+        let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
+        let cancelled = shutdown.cancelled().clone();
+        let straggler = shutdown.spawn(async move { cancelled.cancelled().await });
+        assert!(!shutdown.finish(&readiness, TIMES).await);
+        straggler.await.unwrap();
+        assert!(!readiness.is_ready());
+    }
+}

@@ -1,0 +1,14 @@
+//! An OpenAI-compatible inference server.
+//!
+//! Read in this order: what a request is and what comes back, how a step is planned, how it is computed, and
+//! the HTTP surface around it. The engine loop is a thread that owns all mutable state; it never awaits.
+
+pub mod output;
+pub mod request;
+
+pub mod sampling;
+pub mod step;
+
+pub mod kv_cache;
+pub mod kv_transfer;
+pub mod runner;

@@ -1,0 +1,3 @@
+//! What the engine and the endpoint picker must agree on about KV blocks.
+
+pub mod hash;
