@@ -118,15 +118,20 @@ pub trait KvConnector: Send {
     /// Publishes blocks under a new lease and returns what the decode engine needs to find them.
     fn offer(&mut self, offer: Offer) -> (LeaseId, KvTransferParams);
 
+    /// The sequence waits in the queue: keeps the producer's lease alive until [`KvConnector::pull`],
+    /// [`KvConnector::cancel`] or [`KvConnector::release`]. Called once, when the sequence is queued.
+    fn keep_alive(&mut self, id: SequenceId, params: &KvTransferParams);
+
     /// Starts a pull; its end arrives as [`TransferEvent::PullEnded`].
     ///
     /// # Errors
     /// When it is clear at once that nothing can be pulled; no event follows then.
     fn pull(&mut self, pull: Pull) -> Result<(), PullError>;
 
-    /// Stops a pull whose sequence was aborted. Its event still arrives, and the producer's lease is released.
+    /// The sequence was aborted while it waited or pulled. A running pull still reports its end; the producer's
+    /// lease is released.
     fn cancel(&mut self, id: SequenceId);
 
-    /// Tells the producer that its blocks are not needed: the request never ran or found all blocks here.
-    fn release(&mut self, params: &KvTransferParams);
+    /// The producer's blocks are not needed: all of them are here already.
+    fn release(&mut self, id: SequenceId);
 }

@@ -51,3 +51,13 @@ pub enum Command {
     /// Drop all cached prefixes that no running sequence uses.
     ResetPrefixCache,
 }
+
+/// Commands that may wait for the engine thread.
+const COMMAND_CAPACITY: usize = 4096;
+
+/// The command channel. It is made before the engine, because KV transfer reports over it too: pass the receiver to
+/// `Engine::spawn` and clones of the sender to the server and to the connector.
+#[must_use]
+pub fn command_channel() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
+    mpsc::channel(COMMAND_CAPACITY)
+}
