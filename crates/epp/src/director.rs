@@ -5,7 +5,15 @@
 
 use std::collections::HashMap;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use rand::seq::IndexedRandom;
+
+use crate::decisions::DecisionLog;
+
+mod tracker;
+
+pub use tracker::RequestTracker;
 
 /// What is known of a request before its body.
 #[derive(Debug, Clone, Default)]
@@ -42,4 +50,48 @@ pub struct Rejection {
     pub message: String,
     /// Value of `x-llm-d-request-dropped-reason`.
     pub reason: Option<&'static str>,
+}
+
+/// Picks endpoints. Shared by every task of both edges; no method blocks or awaits.
+#[derive(Debug, Default)]
+pub struct Director {
+    endpoints: ArcSwap<Vec<String>>,
+    decisions: DecisionLog,
+}
+
+impl Director {
+    /// Routes a request that has no body: any endpoint of the pool can answer it.
+    ///
+    /// # Errors
+    /// A [`Rejection`] with status 500 when the pool is empty.
+    pub fn route_headers_only(&self, _head: &RequestHead) -> Result<(Routed, RequestTracker), Rejection> {
+        self.any_endpoint(Bytes::new())
+    }
+
+    /// Routes a request whose body is complete.
+    ///
+    /// # Errors
+    /// A [`Rejection`] that says, as HTTP, why no endpoint may serve the request.
+    pub fn route(&self, _head: RequestHead, body: Bytes) -> Result<(Routed, RequestTracker), Rejection> {
+        self.any_endpoint(body)
+    }
+
+    /// The last decisions, for `/debug/decisions`.
+    #[must_use]
+    pub const fn decisions(&self) -> &DecisionLog {
+        &self.decisions
+    }
+
+    fn any_endpoint(&self, body: Bytes) -> Result<(Routed, RequestTracker), Rejection> {
+        let endpoints = self.endpoints.load();
+        let Some(destination) = endpoints.choose(&mut rand::rng()) else {
+            return Err(Rejection {
+                status: 500,
+                message: "Internal - no pods available in datastore".to_owned(),
+                reason: None,
+            });
+        };
+        let routed = Routed { destinations: vec![destination.clone()], set_headers: Vec::new(), body };
+        Ok((routed, RequestTracker::new()))
+    }
 }
