@@ -1,1 +1,4 @@
-//! vLLM extensions of the HTTP API: tokenize, detokenize, version.
+//! vLLM extensions of the HTTP API that OpenAI has no counterpart for.
+
+pub mod tokenize;
+pub mod version;
