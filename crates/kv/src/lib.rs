@@ -1,3 +1,4 @@
 //! What the engine and the endpoint picker must agree on about KV blocks.
 
+pub mod approx;
 pub mod hash;
