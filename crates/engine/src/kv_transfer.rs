@@ -4,6 +4,17 @@
 //! [`TransferEvent`] on the engine's command channel. Blocks are named by content hash and guarded by a
 //! capability, so a stale or forged reference ends in recomputation and never in another prompt's text.
 
+pub mod fingerprint;
+pub mod metrics;
+pub mod native;
+
+mod consumer;
+mod frame;
+mod lease;
+mod producer;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,9 +80,28 @@ pub enum PullError {
     Timeout,
     /// A frame was damaged or out of order.
     Protocol,
+    /// The sequence was aborted.
+    Cancelled,
 }
 
 impl PullError {
+    /// Every value, for labels that must exist from the start.
+    pub const ALL: [Self; 8] = [
+        Self::Foreign,
+        Self::Mismatch,
+        Self::Unknown,
+        Self::Content,
+        Self::Connection,
+        Self::Timeout,
+        Self::Protocol,
+        Self::Cancelled,
+    ];
+
+    /// Reads a label; one that this version does not know is a protocol error.
+    fn from_reason(reason: &str) -> Self {
+        Self::ALL.into_iter().find(|it| it.reason() == reason).unwrap_or(Self::Protocol)
+    }
+
     /// Stable label.
     #[must_use]
     pub const fn reason(self) -> &'static str {
@@ -83,6 +113,7 @@ impl PullError {
             Self::Connection => "connection",
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
+            Self::Cancelled => "cancelled",
         }
     }
 }

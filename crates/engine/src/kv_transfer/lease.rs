@@ -115,6 +115,12 @@ impl LeaseTable {
         expired
     }
 
+    /// Blocks of all live offers.
+    pub(super) fn n_blocks(&self) -> i64 {
+        let n_blocks: usize = self.leases.lock().values().map(|it| it.blocks.len()).sum();
+        i64::try_from(n_blocks).unwrap_or(i64::MAX)
+    }
+
     /// Ends every lease.
     pub(super) fn clear(&self) -> Vec<LeaseId> {
         self.leases.lock().drain().map(|(_, lease)| lease.id).collect()
