@@ -1,1 +1,9 @@
-//! x
+//! Helpers of the end-to-end stories: a real stack of processes, a client, the model's golden answers.
+//!
+//! The stories talk to processes by wire only. Nothing here knows the inside of a service.
+
+pub mod client;
+pub mod golden;
+pub mod metrics;
+pub mod process;
+pub mod stack;
