@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,10 @@ impl Default for Limits {
     }
 }
 
+/// The client's end of the connection, in the extensions of each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
 /// Serves `listener` until `shutdown` drains. Returns after the listener closed; connections are tracked by
 /// `shutdown`.
 pub async fn serve<S, B>(
@@ -67,8 +72,8 @@ pub async fn serve<S, B>(
             () = shutdown.draining().cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _peer)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors is the usual cause: give connections time to end.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -76,14 +81,31 @@ pub async fn serve<S, B>(
                 continue;
             }
         };
-        let (builder, service, tls, shutdown_of_connection) =
-            (Arc::clone(&builder), service.clone(), tls.clone(), shutdown.clone());
+        let service = WithPeer { service: service.clone(), peer: Peer(peer) };
+        let (builder, tls, shutdown_of_connection) = (Arc::clone(&builder), tls.clone(), shutdown.clone());
         shutdown.spawn(async move {
             if let Err(error) = connection(stream, tls, &builder, service, &shutdown_of_connection).await {
                 tracing::debug!(error = %error, "connection ended");
             }
             drop(permit);
         });
+    }
+}
+
+/// Tells a service who asks.
+struct WithPeer<S> {
+    service: S,
+    peer: Peer,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.service.call(request)
     }
 }
 
