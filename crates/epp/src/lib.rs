@@ -4,7 +4,13 @@
 //! both. The choice itself ([`scheduling`]) is a synchronous function of a request and a snapshot of
 //! endpoints; everything that waits (discovery, scraping, the edges) is around it.
 
+pub mod admin;
+pub mod args;
 pub mod config;
+pub mod control_headers;
 pub mod decisions;
 pub mod director;
+pub mod ext_proc;
+pub mod proxy;
+pub mod server;
 pub mod startup;

@@ -1,1 +1,83 @@
-fn main() {}
+//! The endpoint picker's process: flags, start order, shutdown, exit code.
+//!
+//! Exit codes: 0 after a clean drain, 1 when the start failed, 2 for a wrong command line, 3 when requests
+//! outlived the drain deadline and were cut.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use llmd_common::ready::Readiness;
+use llmd_common::shutdown::{Shutdown, Times};
+use llmd_common::{metrics, telemetry};
+use llmd_epp::args::{Args, ConfigSource, Settings};
+use llmd_epp::config::EndpointPickerConfig;
+use llmd_epp::server::{self, Listeners, Parts};
+use llmd_epp::startup::{self, Options};
+use prometheus::Registry;
+
+fn main() -> ExitCode {
+    let args = match Args::parse_from_words(std::env::args_os()) {
+        Ok(args) => args,
+        Err(error) => {
+            // A closed standard output or error is the reader's choice.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let settings = match Settings::try_from(args) {
+        Ok(settings) => settings,
+        Err(error) => return fail(2, &anyhow::Error::from(error)),
+    };
+    telemetry::init(settings.log_format, &settings.log_filter);
+    let runtime = match tokio::runtime::Runtime::new().context("cannot start the runtime") {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &error),
+    };
+    match runtime.block_on(run(settings)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => fail(3, &anyhow::anyhow!("requests in flight outlived --drain-timeout and were cut")),
+        Err(error) => fail(1, &error),
+    }
+}
+
+/// Serves until a signal; whether every request in flight then ended by itself.
+async fn run(settings: Settings) -> anyhow::Result<bool> {
+    let config = load_config(&settings.config)?;
+    let listeners = Listeners::bind(settings.host, settings.ports).await?;
+    let (readiness, registry, shutdown) = (Readiness::new(), Registry::new(), Shutdown::new());
+    metrics::register_process(&registry);
+    let options = Options {
+        pool_name: settings.pool_name.clone(),
+        refresh_interval: settings.scrape.interval,
+        gauge_interval: settings.scrape.pool_gauges,
+    };
+    let director = startup::start(config, options, &shutdown, &readiness, &registry).await?;
+    server::spawn(
+        listeners,
+        &settings,
+        Parts { director, readiness: readiness.clone(), registry },
+        &shutdown,
+    )?;
+    let times = Times { propagation: settings.shutdown_delay, drain: settings.drain_timeout };
+    shutdown.run(&readiness, times).await.context("cannot wait for signals")
+}
+
+fn load_config(source: &ConfigSource) -> anyhow::Result<EndpointPickerConfig> {
+    match source {
+        ConfigSource::Text(text) => EndpointPickerConfig::parse(text).context("--config-text"),
+        ConfigSource::File(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read --config-file {}", path.display()))?;
+            EndpointPickerConfig::parse(&text).with_context(|| path.display().to_string())
+        }
+    }
+}
+
+/// One line on standard error, whatever the log format.
+fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
+    let line = format!("{error:#}").replace('\n', " ");
+    // A closed standard error leaves the exit code, which says enough.
+    let _ = writeln!(std::io::stderr(), "llmd-epp: {line}");
+    ExitCode::from(code)
+}

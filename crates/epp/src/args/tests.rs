@@ -1,0 +1,100 @@
+use super::*;
+
+fn parse(words: &[&str]) -> Result<Args, clap::Error> {
+    Args::parse_from_words(std::iter::once("llmd-epp").chain(words.iter().copied()))
+}
+
+fn settings(words: &[&str]) -> Result<Settings, Error> {
+    let mut all = vec!["--config-text", "{}"];
+    all.extend(words);
+    Settings::try_from(parse(&all).unwrap())
+}
+
+#[test]
+fn defaults_are_those_of_the_peers() {
+    let settings = settings(&[]).unwrap();
+    assert_eq!(settings.ports, Ports { grpc: 9002, health: 9003, metrics: 9090, proxy: None });
+    assert_eq!(settings.tls, Tls::SelfSigned);
+    assert_eq!(settings.drain_timeout, Duration::from_secs(30));
+    assert_eq!(settings.scrape.interval, Duration::from_millis(50));
+    assert_eq!((settings.max_recv_bytes, settings.max_send_bytes), (4 << 20, usize::MAX));
+    assert!(settings.obey_subset);
+}
+
+#[test]
+fn every_upstream_flag_parses() {
+    let words = "--pool-name p --pool-namespace=ns --pool-group inference.networking.x-k8s.io --grpc-port=1 \
+        --grpc-health-port 2 --metrics-port 3 --secure-serving=false --cert-path /c --enable-cert-reload \
+        --tls-min-version VersionTLS12 --tls-cipher-suites= --ha-enable-leader-election=false \
+        --drain-timeout 1m30s --refresh-metrics-interval 100ms --refresh-prometheus-metrics-interval=5s \
+        --metrics-staleness-threshold 2s --grpc-max-recv-msg-size 10Mi --grpc-max-send-msg-size= \
+        --disable-endpoint-subset-filter --emit-endpoint-scores=true --metrics-endpoint-auth=false \
+        --metrics-cert-dir= --metrics-client-ca-file= --enable-grpc-stream-metrics --enable-pprof=false \
+        --health-checking --tracing=false --allow-experimental-plugins -v=4 --zap-encoder json \
+        --zap-log-level info --zap-devel=false --zap-stacktrace-level error --zap-time-encoding iso8601 \
+        --endpoint-selector= --endpoint-target-ports=";
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let settings = settings(&words).unwrap();
+    assert_eq!(settings.ports, Ports { grpc: 1, health: 2, metrics: 3, proxy: None });
+    assert_eq!(settings.tls, Tls::Off);
+    assert_eq!(settings.drain_timeout, Duration::from_secs(90));
+    assert_eq!(settings.max_recv_bytes, 10 << 20);
+    assert_eq!(settings.log_format, llmd_common::telemetry::LogFormat::Json);
+    assert!(!settings.obey_subset && settings.emit_scores && settings.health_on_grpc_port);
+}
+
+#[test]
+fn flags_follow_pflag_rules() {
+    let verbosity = |words: &[&str]| parse(words).unwrap().verbosity;
+    assert_eq!(verbosity(&["-v", "5"]), 5);
+    assert_eq!(verbosity(&["-v=5"]), 5);
+    assert_eq!(verbosity(&["-v5"]), 5);
+    assert_eq!(verbosity(&["--v=3"]), 3);
+    assert_eq!(verbosity(&["--v", "3", "-v=4"]), 4, "the last one wins");
+    assert!(!parse(&["--secure-serving", "--secure-serving=f"]).unwrap().secure_serving);
+    assert!(parse(&["--secure-serving=maybe"]).is_err());
+    assert!(parse(&["--secure-serving", "false"]).is_err(), "a boolean's value stands behind =");
+    assert!(parse(&["--no-such-flag"]).is_err());
+    assert!(parse(&["--config-file", "a", "--config-text", "b"]).is_err());
+}
+
+#[test]
+fn unsupported_features_are_refused_by_name() {
+    #[track_caller]
+    fn check(words: &[&str], expected: &str) {
+        assert_eq!(settings(words).unwrap_err().to_string(), expected);
+    }
+    check(
+        &["--endpoint-selector", "app=vllm"],
+        "not supported: --endpoint-selector; use dataLayer.discovery file-discovery in the configuration",
+    );
+    check(
+        &["--ha-enable-leader-election"],
+        "not supported: --ha-enable-leader-election; it needs a Kubernetes lease; run replicas without it",
+    );
+    check(
+        &["--lora-info-metric=x"],
+        "not supported: --lora-info-metric; it was removed upstream: name the metric in engineConfigs of the \
+         configuration",
+    );
+    check(
+        &["--grpc-max-recv-msg-size", "lots"],
+        "--grpc-max-recv-msg-size \"lots\": use a number of bytes such as 4194304, 10Mi or 16M",
+    );
+    check(&["--zap-encoder", "xml"], "--zap-encoder \"xml\": use json or console");
+    assert_eq!(Settings::try_from(parse(&[]).unwrap()), Err(Error::NoConfig));
+}
+
+#[test]
+fn scraping_is_never_faster_than_fifty_milliseconds() {
+    let settings = settings(&["--refresh-metrics-interval", "1ms"]).unwrap();
+    assert_eq!(settings.scrape.interval, Duration::from_millis(50));
+}
+
+#[test]
+fn verbosity_becomes_a_filter() {
+    let filter = |words: &[&str]| settings(words).unwrap().log_filter;
+    assert_eq!(filter(&[]), "info,llmd_epp=info,llmd_common=info");
+    assert_eq!(filter(&["-v", "4"]), "info,llmd_epp=debug,llmd_common=debug");
+    assert_eq!(filter(&["-v", "5", "--zap-log-level", "error"]), "error");
+}
