@@ -1,0 +1,79 @@
+//! What `llmd up` shows: a live table until everything is ready, then how to use it, then events as they come.
+//!
+//! Without a terminal the table is plain lines. Nothing here decides anything.
+
+mod lines;
+mod summary;
+mod table;
+
+use std::io::{IsTerminal, Write};
+
+use crate::state::{Stack, StackState};
+use crate::up::keeper::Death;
+use crate::up::lifecycle::AfterEnd;
+
+/// The screen.
+#[derive(Debug)]
+pub struct View {
+    /// Until everything is ready, on a terminal.
+    table: Option<table::Table>,
+    /// What was shown last, without a table.
+    shown: Option<Stack>,
+    is_summary_shown: bool,
+}
+
+impl View {
+    /// A view on standard output.
+    #[must_use]
+    pub fn on_stdout() -> Self {
+        let table = std::io::stdout().is_terminal().then(table::Table::default);
+        Self { table, shown: None, is_summary_shown: false }
+    }
+
+    /// Shows what is new in `stack`.
+    pub fn update(&mut self, stack: &Stack) {
+        match &mut self.table {
+            Some(table) => table.update(stack),
+            None => lines::changes(self.shown.as_ref(), stack).iter().for_each(|line| print(line)),
+        }
+        if stack.state == StackState::Ready && !self.is_summary_shown {
+            self.is_summary_shown = true;
+            self.table = None;
+            print(&summary::text(stack));
+        }
+        self.shown = Some(stack.clone());
+    }
+
+    /// Shows a component's last words.
+    pub fn death(&mut self, name: &str, death: &Death) {
+        let mut text = format!("{name} {}", death.how);
+        match death.next {
+            AfterEnd::RestartIn(pause) => {
+                text.push_str(&format!("; starting it again in {} ms", pause.as_millis()));
+            }
+            AfterEnd::GiveUp => text.push_str("; giving up"),
+            AfterEnd::Nothing => {}
+        }
+        if !death.last_lines.is_empty() {
+            text.push_str(". Its last lines:");
+        }
+        for line in &death.last_lines {
+            text.push_str("\n  | ");
+            text.push_str(line);
+        }
+        self.note(&text);
+    }
+
+    /// Shows a line of its own.
+    pub fn note(&mut self, text: &str) {
+        match &self.table {
+            Some(table) => table.note(text),
+            None => print(text),
+        }
+    }
+}
+
+fn print(text: &str) {
+    // A reader that closed the pipe wants no more lines; the stack lives on.
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
