@@ -1,7 +1,10 @@
 //! The paged KV cache: block numbers, their geometry and pages, and which request owns which block.
 
+pub mod block_pool;
+pub mod manager;
 pub mod page;
 
+pub use manager::{BlockTable, KvCacheManager};
 pub use page::{KvDtype, KvLayout, KvPage};
 
 /// Number of a KV block. Block 0 is the null block and is never handed out.

@@ -3,10 +3,13 @@
 //! Read in this order: what a request is and what comes back, how a step is planned, how it is computed, and
 //! the HTTP surface around it. The engine loop is a thread that owns all mutable state; it never awaits.
 
+pub mod engine;
+pub mod metrics;
 pub mod output;
 pub mod request;
 
 pub mod sampling;
+pub mod scheduler;
 pub mod step;
 
 pub mod kv_cache;

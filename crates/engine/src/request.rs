@@ -46,10 +46,14 @@ pub enum Command {
     Add(Box<EngineRequest>),
     /// Forget a sequence: its client is gone or has what it needs. Unknown ids are ignored.
     Abort(SequenceId),
+    /// The server found a stop string: the sequence ends with `stop`.
+    Finish(SequenceId),
     /// News from KV transfer.
     Transfer(TransferEvent),
     /// Drop all cached prefixes that no running sequence uses.
     ResetPrefixCache,
+    /// End every sequence with `abort`, then the thread.
+    Stop,
 }
 
 /// Commands that may wait for the engine thread.
