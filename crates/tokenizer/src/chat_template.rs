@@ -6,7 +6,8 @@
 //! are limited ([`Limits`]), and all it can do wrong is to fail the one request.
 //!
 //! Every error of [`ChatTemplate::render`] is about the request (HTTP 400); every error of the constructors is about
-//! the model folder or the flag. Validating messages beyond what rendering needs is not done here.
+//! the model folder or the flag. Validating messages beyond what rendering needs is not done here. Of what Jinja2 can do
+//! and templates use, only `'..' % (..)` is known to be missing (the `format` filter and method are there).
 
 mod content;
 mod continuation;

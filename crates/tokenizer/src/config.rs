@@ -33,6 +33,11 @@ pub enum ConfigError {
 pub struct SpecialTokens(Vec<(String, String)>);
 
 impl SpecialTokens {
+    /// Special tokens from (role, token) pairs; of a repeated role the first counts.
+    pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+
     /// The text of the token with this role.
     #[must_use]
     pub fn get(&self, role: &str) -> Option<&str> {

@@ -26,11 +26,12 @@ pub(super) fn build(
         None => escape_formatter(output, state, value),
     });
     environment.add_filter("tojson", python_json::tojson);
+    environment.add_test("sequence", is_sequence);
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("strftime_now", strftime_now);
     for (name, text) in templates {
         environment
-            .add_template_owned(name.clone(), without_generation_tags(&text))
+            .add_template_owned(name.clone(), without_generation_tags(&with_line_feeds(&text)))
             .map_err(|source| ChatTemplateError::Syntax { name, source: Box::new(source) })?;
     }
     Ok(environment)
@@ -71,6 +72,16 @@ fn python_float(value: &Value) -> Option<String> {
         return None;
     }
     f64::try_from(value.clone()).ok().map(python_json::float_repr)
+}
+
+/// Jinja2's notion of a sequence: whatever has a length and can be indexed, texts and mappings too.
+fn is_sequence(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map)
+}
+
+/// Jinja2 reads any line ending as a line feed.
+fn with_line_feeds(template: &str) -> String {
+    template.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 /// Turns `{% generation %}` ... `{% endgeneration %}` into a `with` block: the same scope, no effect. White-space

@@ -178,7 +178,7 @@ impl Style {
                 '\u{8}' => output.push_str("\\b"),
                 '\u{c}' => output.push_str("\\f"),
                 control if control < ' ' => push_escaped(output, control),
-                other if self.ensure_ascii && !other.is_ascii() => push_escaped(output, other),
+                other if self.ensure_ascii && !(' '..='~').contains(&other) => push_escaped(output, other),
                 plain => output.push(plain),
             }
         }
