@@ -57,7 +57,8 @@ pub fn run(args: LogsArgs, environment: &Environment) -> Result<(), Error> {
     let mut followers = Vec::new();
     for name in &names {
         let path = dir.log_file(name);
-        let (lines, end) = tail(&path, lines).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let (lines, end) =
+            tail(&path, 0, lines).map_err(|source| Error::Read { path: path.clone(), source })?;
         if !print(&label(name), &lines) {
             return Ok(());
         }

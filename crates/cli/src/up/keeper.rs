@@ -100,6 +100,7 @@ impl Keeper {
     /// Runs the component until it is stopped or given up.
     pub async fn run(mut self) {
         loop {
+            let log_start = self.assignment.log.end();
             let end = match self.start() {
                 Err(error) => format!("cannot be started: {error}"),
                 Ok(child) => self.watch(child).await,
@@ -109,7 +110,7 @@ impl Keeper {
             let next = self.life.ended(end.clone(), spread);
             let death = match next {
                 AfterEnd::Nothing => None,
-                AfterEnd::RestartIn(_) | AfterEnd::GiveUp => Some(self.death(end, next)),
+                AfterEnd::RestartIn(_) | AfterEnd::GiveUp => Some(self.death(end, log_start, next)),
             };
             self.report(death).await;
             let AfterEnd::RestartIn(pause) = next else { return };
@@ -180,9 +181,9 @@ impl Keeper {
         child.wait().await
     }
 
-    fn death(&self, how: String, next: AfterEnd) -> Death {
-        let last_lines =
-            tail(self.assignment.log.path(), N_LAST_LINES).map(|(lines, _)| lines).unwrap_or_default();
+    fn death(&self, how: String, log_start: u64, next: AfterEnd) -> Death {
+        let tail = tail(self.assignment.log.path(), log_start, N_LAST_LINES);
+        let last_lines = tail.map(|(lines, _)| lines).unwrap_or_default();
         Death { how, last_lines, next }
     }
 

@@ -110,7 +110,7 @@ impl Lifecycle {
                 self.progress = None;
             }
             Health::Loading { percent } => {
-                self.not_ready(format!("loading model: {percent} %"), Some(percent))
+                self.not_ready(format!("loading model: {percent} %"), Some(percent));
             }
             Health::NotReady { reason } => self.not_ready(reason, None),
         }

@@ -37,6 +37,12 @@ impl LogFile {
         &self.path
     }
 
+    /// Where the next line will begin, in bytes.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |it| it.len())
+    }
+
     /// A handle for a process to write to.
     ///
     /// # Errors
@@ -63,20 +69,22 @@ fn predecessor(path: &Path) -> PathBuf {
     path.with_extension("log.1")
 }
 
-/// The last `n_lines` of a log without colour codes, and where they end.
+/// The last `n_lines` of what a log holds from byte `from` on, and where they end.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn tail(path: &Path, n_lines: usize) -> io::Result<(Vec<String>, u64)> {
+pub fn tail(path: &Path, from: u64, n_lines: usize) -> io::Result<(Vec<String>, u64)> {
     let mut file = File::open(path)?;
     let end = file.metadata()?.len();
-    let start = end.saturating_sub(MAX_TAIL_BYTES);
+    // A log that ends before `from` has started over since.
+    let from = if from > end { 0 } else { from };
+    let start = end.saturating_sub(MAX_TAIL_BYTES).max(from);
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(end - start).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let mut lines: Vec<&str> = text.lines().collect();
-    if start > 0 && !lines.is_empty() {
+    if start > from && !lines.is_empty() {
         // The first line is probably cut.
         lines.remove(0);
     }
@@ -111,7 +119,7 @@ mod tests {
         writer.set_len(MAX_BYTES + 1).unwrap();
         log.rotate_if_large().unwrap();
         writer.write_all(b"after\n").unwrap();
-        assert_eq!(tail(log.path(), 5).unwrap(), (vec!["after".to_owned()], 6));
+        assert_eq!(tail(log.path(), 0, 5).unwrap(), (vec!["after".to_owned()], 6));
     }
 
     #[test]
@@ -119,9 +127,11 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("x.log");
         fs::write(&path, "a\nb\nc\n").unwrap();
-        assert_eq!(tail(&path, 2).unwrap(), (vec!["b".to_owned(), "c".to_owned()], 6));
-        assert_eq!(tail(&path, 9).unwrap().0.len(), 3);
+        assert_eq!(tail(&path, 0, 2).unwrap(), (vec!["b".to_owned(), "c".to_owned()], 6));
+        assert_eq!(tail(&path, 0, 9).unwrap().0.len(), 3);
+        assert_eq!(tail(&path, 4, 9).unwrap().0, ["c"]);
+        assert_eq!(tail(&path, 99, 9).unwrap().0.len(), 3);
         fs::write(&path, "x".repeat(300 << 10) + "\nend\n").unwrap();
-        assert_eq!(tail(&path, 9).unwrap().0, ["end"]);
+        assert_eq!(tail(&path, 0, 9).unwrap().0, ["end"]);
     }
 }

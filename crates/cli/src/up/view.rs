@@ -6,40 +6,57 @@ mod lines;
 mod summary;
 mod table;
 
-use std::io::{IsTerminal, Write};
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
 
 use crate::state::{Stack, StackState};
 use crate::up::keeper::Death;
 use crate::up::lifecycle::AfterEnd;
 
 /// The screen.
-#[derive(Debug)]
 pub struct View {
-    /// Until everything is ready, on a terminal.
+    out: Box<dyn Write + Send>,
+    /// On a terminal, until everything is ready.
     table: Option<table::Table>,
-    /// What was shown last, without a table.
+    /// What was shown last.
     shown: Option<Stack>,
     is_summary_shown: bool,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("table", &self.table).finish_non_exhaustive()
+    }
 }
 
 impl View {
     /// A view on standard output.
     #[must_use]
     pub fn on_stdout() -> Self {
-        let table = std::io::stdout().is_terminal().then(table::Table::default);
-        Self { table, shown: None, is_summary_shown: false }
+        let table = io::stdout().is_terminal().then(table::Table::default);
+        Self { table, ..Self::plain(Box::new(io::stdout())) }
+    }
+
+    /// Plain lines to `out`.
+    #[must_use]
+    pub fn plain(out: Box<dyn Write + Send>) -> Self {
+        Self { out, table: None, shown: None, is_summary_shown: false }
     }
 
     /// Shows what is new in `stack`.
     pub fn update(&mut self, stack: &Stack) {
         match &mut self.table {
             Some(table) => table.update(stack),
-            None => lines::changes(self.shown.as_ref(), stack).iter().for_each(|line| print(line)),
+            None => {
+                for line in lines::changes(self.shown.as_ref(), stack) {
+                    self.print(&line);
+                }
+            }
         }
         if stack.state == StackState::Ready && !self.is_summary_shown {
             self.is_summary_shown = true;
             self.table = None;
-            print(&summary::text(stack));
+            self.print(&summary::text(stack));
         }
         self.shown = Some(stack.clone());
     }
@@ -68,12 +85,12 @@ impl View {
     pub fn note(&mut self, text: &str) {
         match &self.table {
             Some(table) => table.note(text),
-            None => print(text),
+            None => self.print(text),
         }
     }
-}
 
-fn print(text: &str) {
-    // A reader that closed the pipe wants no more lines; the stack lives on.
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    fn print(&mut self, text: &str) {
+        // A reader that closed the pipe wants no more lines; the stack lives on.
+        let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+    }
 }

@@ -1,6 +1,6 @@
 //! Plain lines: one for each change worth reading in a log.
 
-use crate::state::{Component, Stack};
+use crate::state::{Component, ComponentState, Stack};
 
 /// Loading is told at each of these steps, in percent.
 const LOADING_STEP: u8 = 25;
@@ -14,6 +14,10 @@ pub(super) fn changes(before: Option<&Stack>, after: &Stack) -> Vec<String> {
 
 fn change(before: Option<&Component>, after: &Component) -> Option<String> {
     let step = |it: &Component| it.progress.map(|percent| percent / LOADING_STEP);
+    if matches!(after.state, ComponentState::Restarting | ComponentState::Failed) {
+        // Told with its last lines, see `View::death`.
+        return None;
+    }
     let is_news = before.is_none_or(|before| before.state != after.state || step(before) != step(after));
     let reason = after.reason.as_ref().filter(|reason| *reason != after.state.as_str());
     let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -23,7 +27,7 @@ fn change(before: Option<&Component>, after: &Component) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{ComponentState, Role};
+    use crate::state::Role;
 
     fn stack(state: ComponentState, reason: Option<&str>, progress: Option<u8>) -> Stack {
         let component = Component {
@@ -49,7 +53,8 @@ mod tests {
             stack(ComponentState::Starting, Some("loading model: 20 %"), Some(20)),
             stack(ComponentState::Starting, Some("loading model: 51 %"), Some(51)),
             stack(ComponentState::Ready, None, None),
-            stack(ComponentState::Ready, None, None),
+            stack(ComponentState::Restarting, Some("was killed (SIGKILL)"), None),
+            stack(ComponentState::Starting, Some("starting"), None),
         ];
         let mut lines = changes(None, &looks[0]);
         lines.extend(looks.windows(2).flat_map(|pair| changes(Some(&pair[0]), &pair[1])));
@@ -58,6 +63,7 @@ mod tests {
             "prefill-0  starting (loading model: 1 %)",
             "prefill-0  starting (loading model: 51 %)",
             "prefill-0  ready",
+            "prefill-0  starting",
         ];
         assert_eq!(lines, expected);
     }
