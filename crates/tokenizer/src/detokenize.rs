@@ -13,8 +13,11 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 /// What an incomplete character decodes to until its other bytes arrive.
 const INCOMPLETE: char = char::REPLACEMENT_CHARACTER;
 
-/// Prompt tokens kept as context: enough for the four bytes of a character and the space before it.
-const PROMPT_CONTEXT: usize = 6;
+/// Prompt tokens that are read to find where the last character of the prompt ends.
+const PROMPT_TAIL: usize = 32;
+
+/// The most bytes, so the most tokens, of a character.
+const CHARACTER_TOKENS: usize = 4;
 
 /// Tokens that may wait for their character to be completed. A character has at most four bytes, so only garbage gets
 /// here; it is then emitted as it stands, which keeps the work per token bounded.
@@ -47,12 +50,27 @@ impl StreamDecoder {
         prompt: &[u32],
         skip_special_tokens: bool,
     ) -> Result<Self, TokenizerError> {
-        let mut decoder = Self::new(tokenizer, skip_special_tokens);
-        let shown = prompt.iter().rev().copied().filter(|&id| decoder.is_shown(id));
-        decoder.window = shown.take(PROMPT_CONTEXT).collect();
-        decoder.window.reverse();
-        decoder.context = decoder.window.len();
-        decoder.emitted = decoder.window_text()?.trim_end_matches(INCOMPLETE).len();
+        let unread = Self::new(tokenizer, skip_special_tokens);
+        let mut tail: Vec<u32> =
+            prompt.iter().rev().copied().filter(|&id| unread.is_shown(id)).take(PROMPT_TAIL).collect();
+        tail.reverse();
+        // The tail may begin inside a character, and a byte-fallback decoder reads nothing right from there. From one of
+        // the next few tokens it does, and then a character's end is met.
+        for start in 0..CHARACTER_TOKENS.min(tail.len()) {
+            let primed = unread.read(&tail[start..])?;
+            if primed.context > 0 {
+                return Ok(primed);
+            }
+        }
+        unread.read(&tail)
+    }
+
+    /// A copy that has taken these tokens.
+    fn read(&self, ids: &[u32]) -> Result<Self, TokenizerError> {
+        let mut decoder = self.clone();
+        for &id in ids {
+            decoder.push(id)?;
+        }
         Ok(decoder)
     }
 
@@ -106,4 +124,59 @@ impl StreamDecoder {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn decoder(skip_special_tokens: bool) -> StreamDecoder {
+        let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/models/llmd-tiny");
+        StreamDecoder::new(Tokenizer::from_dir(tiny).unwrap(), skip_special_tokens)
+    }
+
+    fn byte_ids(decoder: &StreamDecoder, text: &str) -> Vec<u32> {
+        decoder.tokenizer.encode(text, false).unwrap()
+    }
+
+    #[test]
+    fn a_character_comes_out_whole_with_its_last_byte() {
+        let mut decoder = decoder(true);
+        let ids = byte_ids(&decoder, "🙂");
+        assert_eq!(ids.len(), 4, "one token a byte");
+        let pieces: Vec<_> = ids.iter().map(|&id| decoder.push(id).unwrap()).collect();
+        assert_eq!(pieces, ["", "", "", "🙂"]);
+        assert_eq!(decoder.finish().unwrap(), "");
+    }
+
+    #[test]
+    fn what_never_became_a_character_comes_out_at_the_end() {
+        let mut decoder = decoder(true);
+        let ids = byte_ids(&decoder, "a🙂");
+        assert_eq!(decoder.push(ids[0]).unwrap(), "a");
+        assert_eq!(decoder.push(ids[1]).unwrap(), "");
+        assert_eq!(decoder.finish().unwrap(), "\u{fffd}");
+    }
+
+    #[test]
+    fn special_and_unknown_tokens_have_no_text_when_skipped() {
+        let mut skipping = decoder(true);
+        assert_eq!(skipping.push(3).unwrap(), "");
+        assert_eq!(skipping.push(1_000_000).unwrap(), "");
+        let mut keeping = decoder(false);
+        assert_eq!(keeping.push(3).unwrap(), "<|im_end|>");
+    }
+
+    #[test]
+    fn garbage_neither_grows_the_window_nor_gets_lost() {
+        let mut decoder = decoder(true);
+        let byte = byte_ids(&decoder, "🙂")[0];
+        let mut text = String::new();
+        for _ in 0..3 * MAX_WINDOW {
+            text += &decoder.push(byte).unwrap();
+            assert!(decoder.window.len() <= 2 * MAX_WINDOW);
+        }
+        text += &decoder.finish().unwrap();
+        assert_eq!(text.chars().count(), 3 * MAX_WINDOW);
+        assert!(text.chars().all(|c| c == INCOMPLETE));
+    }
+}

@@ -148,3 +148,58 @@ fn declared_tokens(config: &Map<String, Value>) -> Vec<AddedToken> {
         .collect();
     by_id.into_values().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn tiny() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/models/llmd-tiny")
+    }
+
+    #[test]
+    fn roles_ids_and_tokens_of_the_demo_model() {
+        let tokenizer = Tokenizer::from_dir(tiny()).unwrap();
+        assert_eq!(tokenizer.vocab_size(), 2048);
+        assert_eq!(tokenizer.special_tokens().get("eos_token"), Some("<|im_end|>"));
+        assert_eq!(tokenizer.special_token_id("eos_token"), Some(3));
+        assert_eq!(tokenizer.special_token_id("mask_token"), None);
+        assert_eq!(tokenizer.token_to_id("<|im_start|>"), Some(2));
+        assert_eq!(tokenizer.id_to_token(2).as_deref(), Some("<|im_start|>"));
+        assert_eq!(tokenizer.id_to_token(2048), None);
+        assert!(tokenizer.is_special(4) && !tokenizer.is_special(5));
+    }
+
+    #[test]
+    fn truncation_and_padding_of_the_file_are_switched_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = fs::read_to_string(tiny().join("tokenizer.json")).unwrap();
+        let mut file: Value = serde_json::from_str(&text).unwrap();
+        file["truncation"] = serde_json::json!(
+            {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0});
+        file["padding"] = serde_json::json!({"strategy": {"Fixed": 64}, "direction": "Right",
+            "pad_to_multiple_of": null, "pad_id": 4, "pad_type_id": 0, "pad_token": "<|pad|>"});
+        fs::write(folder.path().join("tokenizer.json"), file.to_string()).unwrap();
+        let changed = Tokenizer::from_dir(folder.path()).unwrap();
+        let text = "a longer text than four tokens";
+        assert_eq!(
+            changed.encode(text, true).unwrap(),
+            Tokenizer::from_dir(tiny()).unwrap().encode(text, true).unwrap()
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_folder_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Tokenizer::from_dir(folder.path()).unwrap_err();
+        assert!(matches!(&error, TokenizerError::Missing { dir } if dir == folder.path()));
+        fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
+        let error = Tokenizer::from_dir(folder.path()).unwrap_err();
+        assert!(matches!(&error, TokenizerError::Load { path, .. } if path.ends_with("tokenizer.json")));
+        fs::write(folder.path().join("tokenizer_config.json"), "[]").unwrap();
+        let error = Tokenizer::from_dir(folder.path()).unwrap_err();
+        assert!(matches!(&error, TokenizerError::Config(ConfigError::Json { .. })));
+    }
+}

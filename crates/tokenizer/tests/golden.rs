@@ -10,15 +10,16 @@ fn model() -> PathBuf {
 }
 
 fn golden(kind: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(model().join("golden.json")).unwrap();
-    let file: Value = serde_json::from_str(&text).unwrap();
-    let cases = file[kind].as_array().unwrap().clone();
+    let text =
+        std::fs::read_to_string(model().join("golden.json")).expect("the golden file is in the repository");
+    let file: Value = serde_json::from_str(&text).expect("the golden file is JSON");
+    let cases = file[kind].as_array().expect("the golden file has cases of this kind").clone();
     assert!(!cases.is_empty());
     cases
 }
 
 fn ids(value: &Value) -> Vec<u32> {
-    serde_json::from_value(value.clone()).unwrap()
+    serde_json::from_value(value.clone()).expect("a list of token ids")
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Chat messages in the form that templates are written for.
 //!
 //! Clients may write the same message in several ways; templates know one. Content takes the form the template reads
-//! (see [`super::content`]), the arguments of tool calls become objects (the API has them as JSON text), and reasoning
-//! is given under each of the names in use.
+//! (see [`super::content`]), members that are null are left out (many templates would print them), the arguments of tool
+//! calls become objects (the API has them as JSON text), and reasoning is given under each of the names in use.
 
 use serde_json::{Map, Value};
 
@@ -21,6 +21,7 @@ pub(super) fn prepare(messages: &[Value], accepts: Accepts) -> Result<Vec<Value>
         if !message.get("role").is_some_and(Value::is_string) {
             return Err(failed(".role must be a string".to_owned()));
         }
+        message.retain(|_, value| !value.is_null());
         let content = message.get("content").unwrap_or(&Value::Null);
         let content =
             content_for(content, accepts).map_err(|problem| failed(format!(".content{problem}")))?;
@@ -91,12 +92,8 @@ fn parse_arguments(message: &mut Map<String, Value>) -> Result<(), String> {
 }
 
 fn alias_reasoning(message: &mut Map<String, Value>) {
-    let set = REASONING.iter().find_map(|name| message.get(*name).filter(|value| !value.is_null()).cloned());
-    let Some(reasoning) = set else { return };
+    let Some(reasoning) = REASONING.iter().find_map(|name| message.get(*name).cloned()) else { return };
     for name in REASONING {
-        let value = message.entry(name).or_insert(Value::Null);
-        if value.is_null() {
-            *value = reasoning.clone();
-        }
+        message.entry(name).or_insert_with(|| reasoning.clone());
     }
 }

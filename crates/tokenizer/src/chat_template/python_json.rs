@@ -16,6 +16,7 @@ const MAX_INDENT: usize = 64;
 
 /// The template filter, with the parameters of `transformers`' own:
 /// `tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`.
+#[expect(clippy::needless_pass_by_value, reason = "the signature by which minijinja passes arguments")]
 pub(super) fn tojson(
     value: &Value,
     ensure_ascii: Option<bool>,
