@@ -69,7 +69,8 @@ pub enum ChatTemplateError {
     Render(#[source] Box<minijinja::Error>),
 }
 
-/// What a template may use. The defaults are far above what any real conversation needs.
+/// What a template may use. The defaults are far above what any real conversation needs. Text that a template builds in
+/// its own variables counts when it is written, not before.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Template instructions a rendering.

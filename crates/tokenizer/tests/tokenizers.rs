@@ -113,7 +113,7 @@ fn texts_stream_in_every_kind() {
 fn a_stream_after_any_part_of_the_prompt_continues_its_text() {
     for name in NAMES {
         let tokenizer = load(name);
-        for case in cases(name).encode.iter() {
+        for case in &cases(name).encode {
             let whole = tokenizer.decode(&case.ids, true).unwrap();
             for split in 0..=case.ids.len() {
                 let (prompt, rest) = case.ids.split_at(split);
