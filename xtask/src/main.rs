@@ -1,1 +1,77 @@
-fn main() {}
+//! `cargo xtask`: everything that is done to this workspace and is not a program of it.
+//!
+//! Each command is one file. Commands run other programs and read the tree; the rules themselves are pure
+//! functions with tests beside them.
+
+mod bench;
+mod command;
+mod deps;
+mod golden;
+mod lint;
+mod test;
+mod tidy;
+mod up;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the stack and bring it up on this machine
+    Up {
+        /// Options of `llmd up`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Build the programs and run every test
+    Test {
+        /// Only these crates
+        #[arg(value_name = "CRATE")]
+        crates: Vec<String>,
+    },
+    /// Formatting, clippy, dependency direction and house rules
+    Lint,
+    /// Regenerate the reference fixtures with Python's transformers
+    Golden,
+    /// Measure the engine and what the path before it adds
+    Bench,
+    /// What continuous integration runs: lint, then test
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Up { args } => up::run(&args),
+        Task::Test { crates } => test::run(&crates),
+        Task::Lint => lint::run(),
+        Task::Golden => golden::run(),
+        Task::Bench => bench::run(),
+        Task::Ci => ci(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            command::say_error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tests run even when the lints complain, so that one run tells everything; their summary is the last line.
+fn ci() -> anyhow::Result<()> {
+    let linted = lint::run();
+    if let Err(error) = &linted {
+        command::say_error(&format!("{error:#}"));
+    }
+    test::run(&[])?;
+    linted.map_err(|_| anyhow::anyhow!("lint failed, see above"))
+}

@@ -1,0 +1,52 @@
+//! `cargo xtask test`: every test of the workspace, and one line that sums them up.
+
+mod tally;
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::command::{cargo, run as run_command, say, shown};
+use crate::workspace::root;
+use tally::Tally;
+
+/// Tests `crates`, or all of them. The last line on standard output is `N passed, N failed, N skipped`.
+pub(crate) fn run(crates: &[String]) -> Result<()> {
+    // The end-to-end stories start the programs as they lie beside the test.
+    let built = run_command(cargo().current_dir(root()).args(["build", "--workspace", "--bins"]));
+    let tested = built.and_then(|()| test(crates));
+    let (tally, succeeded) = match &tested {
+        Ok((tally, succeeded)) => (tally.clone(), *succeeded),
+        Err(_) => (Tally::default(), false),
+    };
+    let n_failed = tally.n_failed_in(succeeded);
+    say(&format!("{} passed, {n_failed} failed, {} skipped", tally.n_passed(), tally.n_skipped()));
+    tested?;
+    ensure!(n_failed == 0, "tests failed");
+    Ok(())
+}
+
+fn test(crates: &[String]) -> Result<(Tally, bool)> {
+    let mut command = cargo();
+    command.current_dir(root()).args(["test", "--no-fail-fast"]).stdout(Stdio::piped());
+    if crates.is_empty() {
+        command.arg("--workspace");
+    }
+    for name in crates {
+        command.args(["--package", name]);
+    }
+    // Passing tests say why they skipped what this machine cannot do; without this their words are dropped.
+    command.args(["--", "--show-output"]);
+    let mut child = command.spawn().with_context(|| format!("cannot run {}", shown(&command)))?;
+    let stdout = child.stdout.take().context("standard output is piped")?;
+    let mut tally = Tally::default();
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.context("cannot read the output of cargo test")?;
+        if let Some(line) = tally.read(&String::from_utf8_lossy(&line)) {
+            say(&line);
+        }
+    }
+    let status = child.wait().with_context(|| format!("cannot wait for {}", shown(&command)))?;
+    Ok((tally, status.success()))
+}
