@@ -2,24 +2,26 @@
 //!
 //! The fixtures in the repository say what the Python ecosystem (transformers, tokenizers, Jinja2) answers; tests read
 //! them and need no Python. This command is for whoever adds a case: it sets up a virtual environment with pinned
-//! versions under `target/` (torch is about 5 GB there) and runs the scripts in `xtask/golden`. Everything is seeded, so
-//! without a change to a script `git status` stays clean afterwards.
+//! versions under `target/` (torch is about 5 GB there) and runs the scripts in `xtask/golden`. Everything is seeded,
+//! so without a change to a script `git status` stays clean afterwards.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
+
+use crate::command;
+use crate::workspace::root;
 
 /// The scripts, in the order they run.
 const SCRIPTS: [&str; 3] = ["models.py", "templates.py", "text.py"];
 
 /// Sets up Python where needed and writes all fixtures.
 pub(crate) fn run() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace root")?;
-    let scripts = root.join("xtask/golden");
-    let python = environment(&root.join("target/golden-venv"), &scripts.join("requirements.txt"))?;
+    let scripts = root().join("xtask/golden");
+    let python = environment(&root().join("target/golden-venv"), &scripts.join("requirements.txt"))?;
     for script in SCRIPTS {
-        execute(Command::new(&python).arg(scripts.join(script)).current_dir(root))?;
+        command::run(Command::new(&python).arg(scripts.join(script)).current_dir(root()))?;
     }
     Ok(())
 }
@@ -28,16 +30,9 @@ pub(crate) fn run() -> Result<()> {
 fn environment(venv: &Path, requirements: &Path) -> Result<PathBuf> {
     let python = venv.join("bin/python");
     if !python.exists() {
-        execute(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
+        command::run(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    execute(Command::new(&python).args(pip).arg(requirements))?;
+    command::run(Command::new(&python).args(pip).arg(requirements))?;
     Ok(python)
-}
-
-/// Runs a command to its end; its output goes where ours goes.
-fn execute(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
-    ensure!(status.success(), "{command:?} failed: {status}");
-    Ok(())
 }

@@ -6,8 +6,8 @@
 //! are limited ([`Limits`]), and all it can do wrong is to fail the one request.
 //!
 //! Every error of [`ChatTemplate::render`] is about the request (HTTP 400); every error of the constructors is about
-//! the model folder or the flag. Validating messages beyond what rendering needs is not done here. Of what Jinja2 can do
-//! and templates use, only `'..' % (..)` is known to be missing (the `format` filter and method are there).
+//! the model folder or the flag. Validating messages beyond what rendering needs is not done here. Of what Jinja2 can
+//! do and templates use, only `'..' % (..)` is known to be missing (the `format` filter and method are there).
 
 mod content;
 mod continuation;
@@ -69,8 +69,8 @@ pub enum ChatTemplateError {
     Render(#[source] Box<minijinja::Error>),
 }
 
-/// What a template may use. The defaults are far above what any real conversation needs. Text that a template builds in
-/// its own variables counts when it is written, not before.
+/// What a template may use. The defaults are far above what any real conversation needs. Text that a template builds
+/// in its own variables counts when it is written, not before.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Template instructions a rendering.
@@ -123,8 +123,8 @@ impl ChatTemplate {
         Self::new(templates, config.special_tokens, Limits::default()).map(Some)
     }
 
-    /// A template given instead of the model's own (`--chat-template`): the path of a file, or the template itself. The
-    /// special tokens are still the model's.
+    /// A template given instead of the model's own (`--chat-template`): the path of a file, or the template itself.
+    /// The special tokens are still the model's.
     pub fn from_override(dir: impl AsRef<Path>, file_or_text: &str) -> Result<Self, ChatTemplateError> {
         let config = TokenizerConfig::from_dir(dir.as_ref())?;
         let template = (source::DEFAULT.to_owned(), source::read_override(file_or_text)?);

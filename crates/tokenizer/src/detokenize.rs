@@ -54,8 +54,8 @@ impl StreamDecoder {
         let mut tail: Vec<u32> =
             prompt.iter().rev().copied().filter(|&id| unread.is_shown(id)).take(PROMPT_TAIL).collect();
         tail.reverse();
-        // The tail may begin inside a character, and a byte-fallback decoder reads nothing right from there. From one of
-        // the next few tokens it does, and then a character's end is met.
+        // The tail may begin inside a character, and a byte-fallback decoder reads nothing right from there. From one
+        // of the next few tokens it does, and then a character's end is met.
         for start in 0..CHARACTER_TOKENS.min(tail.len()) {
             let primed = unread.read(&tail[start..])?;
             if primed.context > 0 {

@@ -1,8 +1,8 @@
 //! Chat messages in the form that templates are written for.
 //!
 //! Clients may write the same message in several ways; templates know one. Content takes the form the template reads
-//! (see [`super::content`]), members that are null are left out (many templates would print them), the arguments of tool
-//! calls become objects (the API has them as JSON text), and reasoning is given under each of the names in use.
+//! (see [`super::content`]), members that are null are left out (many templates would print them), the arguments of
+//! tool calls become objects (the API has them as JSON text), and reasoning is given under each of the names in use.
 
 use serde_json::{Map, Value};
 
