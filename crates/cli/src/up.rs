@@ -24,7 +24,7 @@ use crate::state::{Gateway, GatewayKind, Stack, StackState, VERSION};
 use crate::up::plan::{Files, Programs, Wish};
 use crate::up::ports::{FreePorts, Ports};
 use crate::up::supervisor::Supervisor;
-use crate::up::view::View;
+use crate::up::view::{Usage, View};
 
 /// Why there is no stack.
 #[derive(Debug, thiserror::Error)]
@@ -63,15 +63,16 @@ pub async fn run(args: UpArgs, environment: &Environment) -> Result<(), Error> {
         GatewayArg::Envoy => GatewayKind::Envoy,
     };
     let this_program = std::env::current_exe().map_err(Error::Itself)?;
-    let near: Vec<PathBuf> =
-        [Some(this_program.clone()), std::env::current_dir().ok()].into_iter().flatten().collect();
+    let working_dir = std::env::current_dir().ok();
+    let usage = Usage::new(&this_program, &environment.path, working_dir.as_deref(), dir.dir.as_deref());
+    let near: Vec<PathBuf> = std::iter::once(this_program.clone()).chain(working_dir).collect();
     let model = model::resolve(model.as_deref(), environment, &near)?;
     let gateway_port = (port != 0).then_some(port);
     gateway_port.map_or(Ok(()), ports::check_gateway)?;
 
     let dir = StateDir::resolve(dir.dir, environment)?;
     let _ownership = dir.own()?;
-    let mut view = View::on_stdout();
+    let mut view = View::on_stdout(usage);
     let programs = programs(&this_program, gateway, &dir, environment, &mut view)?;
     let mut free = FreePorts::new(std::process::id());
     let ports = Ports::assign(gateway, gateway_port, prefill, decode, || free.take())?;

@@ -13,6 +13,9 @@ use crate::up::ports::{DecodePorts, Ports};
 /// What both kinds of engine must say for KV blocks to move between them.
 const KV_TRANSFER_CONFIG: &str = r#"{"kv_connector":"NixlConnector","kv_role":"kv_both"}"#;
 
+/// How long the picker and the sidecars let requests finish when the stack goes down: less than the keepers' grace.
+const DRAIN: &str = "10s";
+
 /// What the user asked for, resolved to files.
 #[derive(Debug, Clone)]
 pub struct Wish {
@@ -125,7 +128,7 @@ fn epp(wish: &Wish, ports: &Ports) -> Component {
     args.extend(port_flag("--grpc-port", ports.epp.grpc));
     args.extend(port_flag("--grpc-health-port", ports.epp.grpc_health));
     args.extend(port_flag("--metrics-port", ports.epp.metrics));
-    args.push("--secure-serving=false".into());
+    args.extend([format!("--drain-timeout={DRAIN}"), "--secure-serving=false".into()]);
     let mut urls = urls([
         ("metrics", format!("{admin}{}", admin::METRICS)),
         ("decisions", format!("{admin}{}", admin::DEBUG_DECISIONS)),
@@ -152,7 +155,7 @@ fn sidecar(wish: &Wish, idx: usize, ports: DecodePorts) -> Component {
     let (http, metrics) = (local_url(ports.sidecar), local_url(ports.sidecar_metrics));
     let mut args: Vec<String> = strings(["--host", "127.0.0.1", "--secure-proxy=false"]).collect();
     // Losing a prefill engine costs time, never an answer.
-    args.push("--prefill-failure-policy=local".into());
+    args.extend(["--prefill-failure-policy=local".into(), format!("--shutdown-timeout={DRAIN}")]);
     args.extend(port_flag("--port", ports.sidecar));
     args.extend(port_flag("--model-server-port", ports.engine));
     args.extend(port_flag("--metrics-port", ports.sidecar_metrics));

@@ -12,10 +12,12 @@ use std::io::{self, IsTerminal, Write};
 use crate::state::{Stack, StackState};
 use crate::up::keeper::Death;
 use crate::up::lifecycle::AfterEnd;
+pub use summary::Usage;
 
 /// The screen.
 pub struct View {
     out: Box<dyn Write + Send>,
+    usage: Usage,
     /// On a terminal, until everything is ready.
     table: Option<table::Table>,
     /// What was shown last.
@@ -32,15 +34,15 @@ impl fmt::Debug for View {
 impl View {
     /// A view on standard output.
     #[must_use]
-    pub fn on_stdout() -> Self {
+    pub fn on_stdout(usage: Usage) -> Self {
         let table = io::stdout().is_terminal().then(table::Table::default);
-        Self { table, ..Self::plain(Box::new(io::stdout())) }
+        Self { table, ..Self::plain(Box::new(io::stdout()), usage) }
     }
 
     /// Plain lines to `out`.
     #[must_use]
-    pub fn plain(out: Box<dyn Write + Send>) -> Self {
-        Self { out, table: None, shown: None, is_summary_shown: false }
+    pub fn plain(out: Box<dyn Write + Send>, usage: Usage) -> Self {
+        Self { out, usage, table: None, shown: None, is_summary_shown: false }
     }
 
     /// Shows what is new in `stack`.
@@ -56,7 +58,7 @@ impl View {
         if stack.state == StackState::Ready && !self.is_summary_shown {
             self.is_summary_shown = true;
             self.table = None;
-            self.print(&summary::text(stack));
+            self.print(&summary::text(stack, &self.usage));
         }
         self.shown = Some(stack.clone());
     }

@@ -13,7 +13,7 @@ use llmd_cli::state::{
 use llmd_cli::up::plan::{CommandLine, Component};
 use llmd_cli::up::ports::FreePorts;
 use llmd_cli::up::supervisor::{Error, Supervisor};
-use llmd_cli::up::view::View;
+use llmd_cli::up::view::{Usage, View};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -70,7 +70,7 @@ impl Running {
                 gateway: Some(Gateway { kind: GatewayKind::Native, url: "http://127.0.0.1:1".into() }),
                 ..Stack::stopped(dir.root().to_owned())
             };
-            let supervisor = Supervisor::new(stack, dir, View::plain(Box::new(screen)));
+            let supervisor = Supervisor::new(stack, dir, View::plain(Box::new(screen), Usage::default()));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(supervisor.run(plan, env!("CARGO_BIN_EXE_llmd").into()))
         });

@@ -48,8 +48,8 @@ fn the_default_stack() {
     };
     let sidecar = |idx: u16| {
         format!(
-            "sidecar-{idx}: --host 127.0.0.1 --secure-proxy=false --prefill-failure-policy=local --port {} \
-             --model-server-port {} --metrics-port {}",
+            "sidecar-{idx}: --host 127.0.0.1 --secure-proxy=false --prefill-failure-policy=local \
+             --shutdown-timeout=10s --port {} --model-server-port {} --metrics-port {}",
             2002 + 10 * idx,
             2001 + 10 * idx,
             2003 + 10 * idx
@@ -57,7 +57,7 @@ fn the_default_stack() {
     };
     let expected = [
         "epp: --host 127.0.0.1 --pool-name llmd-up --config-file /s/epp.yaml --grpc-port 9002 --grpc-health-port \
-         9003 --metrics-port 9090 --secure-serving=false --proxy-port 8080"
+         9003 --metrics-port 9090 --drain-timeout=10s --secure-serving=false --proxy-port 8080"
             .to_owned(),
         sidecar(0),
         format!("decode-0: {}", engine(2001)),
