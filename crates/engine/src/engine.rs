@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 pub use handle::{EngineHandle, SubmitError};
 pub use health::EngineHealth;
-pub use queue::{QueueFull, QueueLimits};
+pub use queue::{QueueFull, QueueGauge, QueueLimits};
 
 use crate::kv_cache::KvCacheManager;
 use crate::kv_transfer::KvConnector;

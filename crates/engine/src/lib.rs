@@ -15,3 +15,6 @@ pub mod step;
 pub mod kv_cache;
 pub mod kv_transfer;
 pub mod runner;
+
+#[cfg(test)]
+pub mod testing;

@@ -80,8 +80,12 @@ impl Scheduler {
     }
 
     fn admit_waiting(&mut self, budget: &mut usize, schedule: &mut Schedule) {
-        while *budget > 0 && self.running.len() + self.n_pulling < self.config.max_num_seqs {
+        while self.running.len() + self.n_pulling < self.config.max_num_seqs {
             let Some((&rank, &id)) = self.waiting.first_key_value() else { return };
+            // Whoever waits for remote blocks needs no budget yet, and the sooner they are asked for the better.
+            if *budget == 0 && !self.sequences[&id].remote_prefill {
+                return;
+            }
             let Some(n_cached) = self.allocate(id) else { return };
             self.waiting.remove(&rank);
             if let Some(pull) = self.start_pull(id, n_cached, schedule) {
@@ -95,8 +99,10 @@ impl Scheduler {
             self.running.insert(rank, id);
             schedule.admitted.push(Admission { id, n_cached, n_transferred: 0 });
             let n_tokens = self.chunk_size(id, *budget);
-            self.plan_chunk(id, n_tokens, schedule);
-            *budget -= n_tokens;
+            if n_tokens > 0 {
+                self.plan_chunk(id, n_tokens, schedule);
+                *budget -= n_tokens;
+            }
         }
     }
 
