@@ -16,5 +16,9 @@ pub mod kv_cache;
 pub mod kv_transfer;
 pub mod runner;
 
+pub mod backend;
+pub mod weights;
+pub mod model;
+
 #[cfg(test)]
 pub mod testing;

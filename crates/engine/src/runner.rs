@@ -1,7 +1,10 @@
 //! `Runner`: executes a [`StepPlan`]. Owns the model, its device and the KV pages.
 
+pub mod model_runner;
+
 use std::sync::Arc;
 
+pub use self::model_runner::{ModelRunner, RunnerOptions, StartError};
 use crate::kv_cache::{BlockId, KvLayout, KvPage};
 use crate::step::StepPlan;
 

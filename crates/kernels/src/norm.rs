@@ -9,11 +9,30 @@ use crate::simd::{Kernel, LANES, Simd};
 /// # Panics
 /// When the shapes disagree.
 pub fn rms_norm(cpu: &mut Cpu, x: Rows<'_>, weight: &[f32], eps: f32, y: RowsMut<'_>) {
-    assert_eq!((y.rows, y.cols), (x.n_rows(), x.n_cols()), "output");
-    assert_eq!(weight.len(), x.n_cols(), "weight");
+    assert_eq!(y.rows, x.n_rows(), "output");
+    norm_rows(cpu, |i| x.row(i), weight, eps, y);
+}
+
+/// Writes the same of row `rows[i]` of `x` to row `i` of `y`.
+///
+/// # Panics
+/// When the shapes disagree or there is no such row.
+pub fn rms_norm_of(cpu: &mut Cpu, x: Rows<'_>, rows: &[usize], weight: &[f32], eps: f32, y: RowsMut<'_>) {
+    assert_eq!(y.rows, rows.len(), "output");
+    norm_rows(cpu, |i| x.row(rows[i]), weight, eps, y);
+}
+
+fn norm_rows<'a>(
+    cpu: &mut Cpu,
+    x: impl Fn(usize) -> &'a [f32] + Sync,
+    weight: &[f32],
+    eps: f32,
+    y: RowsMut<'_>,
+) {
+    assert_eq!(weight.len(), y.cols, "weight");
     let level = cpu.level;
     y.for_each(&mut cpu.pool, 16, |i, out| {
-        out.copy_from_slice(x.row(i));
+        out.copy_from_slice(x(i));
         level.run(RmsNorm { x: out, weight, eps });
     });
 }

@@ -94,6 +94,15 @@ impl KvPage {
         }
     }
 
+    /// Whether this is a page of `layout`.
+    #[must_use]
+    pub fn fits(&self, layout: &KvLayout) -> bool {
+        match self {
+            Self::Bf16(elements) => layout.dtype == KvDtype::Bf16 && elements.len() == layout.page_elements(),
+            Self::F32(elements) => layout.dtype == KvDtype::F32 && elements.len() == layout.page_elements(),
+        }
+    }
+
     /// The bytes as they travel between engines.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

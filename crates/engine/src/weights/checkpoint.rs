@@ -1,0 +1,107 @@
+//! A Hugging Face checkpoint: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+//!
+//! Files are memory-mapped, so opening a checkpoint reads its headers alone, and loading needs no second copy of
+//! the weights in memory.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use llmd_kernels::{ElementType, MappedFile};
+use serde::Deserialize;
+
+use super::header::{self, TensorInfo};
+use super::{LoadError, Tensor, TensorSource};
+
+/// The single file's name.
+const SINGLE: &str = "model.safetensors";
+/// The name of the list of shards.
+const INDEX: &str = "model.safetensors.index.json";
+
+/// An open checkpoint.
+#[derive(Debug)]
+pub struct Checkpoint {
+    files: Vec<MappedFile>,
+    /// File and place of each tensor.
+    tensors: HashMap<String, (usize, TensorInfo)>,
+    total_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: HashMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Maps the files of the model in `folder` and checks their headers.
+    ///
+    /// # Errors
+    /// When there is no checkpoint, or a file is missing or damaged.
+    pub fn open(folder: &Path) -> Result<Self, LoadError> {
+        let mut checkpoint = Self { files: Vec::new(), tensors: HashMap::new(), total_bytes: 0 };
+        let index = folder.join(INDEX);
+        if index.exists() {
+            for shard in shards(&index)? {
+                checkpoint.add_file(&folder.join(shard))?;
+            }
+        } else {
+            checkpoint.add_file(&folder.join(SINGLE))?;
+        }
+        Ok(checkpoint)
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<(), LoadError> {
+        let file =
+            MappedFile::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        let tensors =
+            header::parse(&file).map_err(|problem| LoadError::Damaged { path: path.to_owned(), problem })?;
+        for (name, info) in tensors {
+            self.total_bytes += info.bytes.len() as u64;
+            self.tensors.insert(name, (self.files.len(), info));
+        }
+        self.files.push(file);
+        Ok(())
+    }
+}
+
+/// The files an index names, each once. A name must be a plain file name: an index does not reach out of its folder.
+fn shards(index: &Path) -> Result<BTreeSet<String>, LoadError> {
+    let damaged = |problem: String| LoadError::Damaged { path: index.to_owned(), problem };
+    let text = fs::read(index).map_err(|source| LoadError::Read { path: index.to_owned(), source })?;
+    let Index { weight_map } =
+        serde_json::from_slice(&text).map_err(|error| damaged(format!("it is no index ({error})")))?;
+    let shards: BTreeSet<String> = weight_map.into_values().collect();
+    match shards.iter().find(|it| PathBuf::from(it).file_name() != Some(it.as_ref())) {
+        Some(shard) => Err(damaged(format!("{shard:?} is no file name"))),
+        None => Ok(shards),
+    }
+}
+
+impl TensorSource for Checkpoint {
+    fn tensor(&self, name: &str) -> Result<Tensor<'_>, LoadError> {
+        let (file, info) =
+            self.tensors.get(name).ok_or_else(|| LoadError::Missing { name: name.to_owned() })?;
+        let element_type = match info.dtype.as_str() {
+            "BF16" => ElementType::Bf16,
+            "F16" => ElementType::F16,
+            "F32" => ElementType::F32,
+            other => return Err(LoadError::Type { name: name.to_owned(), found: other.to_owned() }),
+        };
+        let size = info.shape.iter().try_fold(element_type.size(), |size, &it| size.checked_mul(it));
+        if size != Some(info.bytes.len()) {
+            let (name, found) = (name.to_owned(), info.shape.clone());
+            let elements = info.bytes.len() / element_type.size();
+            return Err(LoadError::Shape { name, found, expected: vec![elements] });
+        }
+        let bytes = Cow::Borrowed(&self.files[*file][info.bytes.clone()]);
+        Ok(Tensor { element_type, shape: info.shape.clone(), bytes })
+    }
+
+    fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Random weights of any shape, made as they are asked for: to measure speed without a download.
+
+use std::borrow::Cow;
+
+use half::bf16;
+use llmd_kernels::ElementType;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use super::{LoadError, Tensor, TensorSource};
+use crate::model::ModelConfig;
+
+/// A checkpoint of random bf16 weights for a model's shape.
+#[derive(Debug)]
+pub struct RandomWeights {
+    config: ModelConfig,
+}
+
+impl RandomWeights {
+    /// Weights for `config`.
+    #[must_use]
+    pub fn new(config: ModelConfig) -> Self {
+        Self { config }
+    }
+
+    /// The shape of a tensor, by the end of its name.
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let ModelConfig { hidden_size, intermediate_size, vocab_size, heads, .. } = self.config;
+        let (layer, kind) = name.rsplit_once('.')?;
+        let (outputs, inputs) = match layer.rsplit('.').next()? {
+            "embed_tokens" | "lm_head" => (vocab_size, hidden_size),
+            "q_proj" => (heads.q_cols(), hidden_size),
+            "k_proj" | "v_proj" => (heads.kv_cols(), hidden_size),
+            "o_proj" => (hidden_size, heads.q_cols()),
+            "gate_proj" | "up_proj" => (intermediate_size, hidden_size),
+            "down_proj" => (hidden_size, intermediate_size),
+            "q_norm" | "k_norm" => return Some(vec![heads.head_dim]),
+            "input_layernorm" | "post_attention_layernorm" | "norm" => return Some(vec![hidden_size]),
+            _ => return None,
+        };
+        match kind {
+            "weight" => Some(vec![outputs, inputs]),
+            "bias" => Some(vec![outputs]),
+            _ => None,
+        }
+    }
+}
+
+impl TensorSource for RandomWeights {
+    fn tensor(&self, name: &str) -> Result<Tensor<'_>, LoadError> {
+        let shape = self.shape(name).ok_or_else(|| LoadError::Missing { name: name.to_owned() })?;
+        let elements: usize = shape.iter().product();
+        // Scaled by the inputs, so that activations keep their size through any number of layers.
+        let scale = (shape.last().copied().unwrap_or(1) as f32).sqrt().recip();
+        let seed = name.bytes().fold(0_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let bytes = (0..elements)
+            .flat_map(|_| bf16::from_f32(rng.random_range(-1.7..1.7) * scale).to_le_bytes())
+            .collect();
+        Ok(Tensor { element_type: ElementType::Bf16, shape, bytes: Cow::Owned(bytes) })
+    }
+
+    fn total_bytes(&self) -> u64 {
+        let ModelConfig { hidden_size, intermediate_size, vocab_size, heads, n_layers, .. } = self.config;
+        let layer = hidden_size * (heads.qkv_cols() + heads.q_cols() + 3 * intermediate_size);
+        let heads_and_tables = if self.config.tie_word_embeddings { 1 } else { 2 };
+        2 * (n_layers * layer + heads_and_tables * vocab_size * hidden_size) as u64
+    }
+}
