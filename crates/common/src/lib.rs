@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod backoff;
 pub mod build_info;
+pub mod flag_value;
 pub mod metrics;
 pub mod ready;
 pub mod report;

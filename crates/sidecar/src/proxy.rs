@@ -1,0 +1,76 @@
+//! The transparent half: one request to the local engine, streamed both ways.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
+use http::{Response, header};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+
+use crate::body::ResponseBody;
+use crate::error::Error;
+use crate::headers;
+use crate::upstream::{Head, RequestBody, Upstream};
+
+/// Time for a client to send a body that is buffered.
+const BODY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What of a client's request goes to engines besides the body.
+#[must_use]
+pub fn head(parts: Parts, peer: Option<IpAddr>) -> Head {
+    let mut request_headers = parts.headers;
+    headers::prepare_request(&mut request_headers, parts.uri.authority().map(Authority::as_str), peer);
+    let path = parts.uri.path_and_query().cloned();
+    Head {
+        method: parts.method,
+        path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
+        headers: request_headers,
+    }
+}
+
+/// Sends the request to the local engine and hands its answer on as it comes.
+///
+/// # Errors
+/// [`Error::Decode`] when there is no answer.
+pub async fn forward(
+    engine: &Upstream,
+    endpoint: &Authority,
+    head: Head,
+    body: RequestBody,
+) -> Result<Response<ResponseBody>, Error> {
+    let response = engine.send(endpoint, head, body).await.map_err(Error::Decode)?;
+    let mut response = response.map(ResponseBody::engine);
+    headers::remove_hop_by_hop(response.headers_mut());
+    Ok(response)
+}
+
+/// Buffers a request body of at most `limit` bytes.
+///
+/// # Errors
+/// When it is larger, too slow, or breaks off.
+pub async fn read_request(body: Incoming, limit: usize) -> Result<Bytes, Error> {
+    // The announced length settles it without reading anything.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Error::BodyTooLarge { limit });
+    }
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect())
+        .await
+        .map_err(|_| Error::SlowBody { seconds: BODY_TIMEOUT.as_secs() })?;
+    match collected {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Error::BodyTooLarge { limit }),
+        Err(error) => Err(Error::ReadBody(error)),
+    }
+}
+
+/// The content type of a response whose body can be read as it is, that is without a content encoding.
+#[must_use]
+pub fn plain_content_type(headers: &http::HeaderMap) -> Option<&str> {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    let is_plain = encoding.is_none_or(|it| it.as_bytes().eq_ignore_ascii_case(b"identity"));
+    headers.get(header::CONTENT_TYPE).filter(|_| is_plain)?.to_str().ok()
+}
