@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn keeps_keys_it_does_not_know() {
-        let json = r#"{"do_remote_prefill":true,"do_remote_decode":false,"remote_block_ids":[[1,2]],"pp_size":1}"#;
+        let json =
+            r#"{"do_remote_prefill":true,"do_remote_decode":false,"remote_block_ids":[[1,2]],"pp_size":1}"#;
         let params: KvTransferParams = serde_json::from_str(json).unwrap();
         let back = serde_json::to_value(&params).unwrap();
         assert_eq!(back["pp_size"], 1);

@@ -17,8 +17,15 @@ pub mod kv_transfer;
 pub mod runner;
 
 pub mod backend;
-pub mod weights;
+pub mod bench;
 pub mod model;
+pub mod weights;
 
 #[cfg(test)]
 pub mod testing;
+
+pub mod args;
+pub mod config;
+pub mod server;
+pub mod startup;
+pub mod text;

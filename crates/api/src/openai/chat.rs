@@ -12,7 +12,7 @@ use crate::kv_transfer::KvTransferParams;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct ChatCompletionRequest {
     /// The conversation. Kept as JSON, because the model's template reads fields this type need not know.
-    pub messages: Vec<Map<String, Value>>,
+    pub messages: Vec<Value>,
     /// Wins over `max_tokens`.
     #[serde(default)]
     pub max_completion_tokens: Option<i64>,
@@ -98,8 +98,8 @@ pub struct ChatChoice {
 /// A generated message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChatMessage {
-    /// Always `assistant`.
-    pub role: &'static str,
+    /// `assistant`, or the role of the message that was continued.
+    pub role: String,
     /// The text.
     pub content: String,
     /// OpenAI safety feature.
@@ -115,18 +115,10 @@ pub struct ChatMessage {
 }
 
 impl ChatMessage {
-    /// An assistant message of plain text.
+    /// A message of plain text.
     #[must_use]
-    pub const fn assistant(content: String) -> Self {
-        Self {
-            role: "assistant",
-            content,
-            refusal: (),
-            annotations: (),
-            audio: (),
-            function_call: (),
-            reasoning: (),
-        }
+    pub const fn text(role: String, content: String) -> Self {
+        Self { role, content, refusal: (), annotations: (), audio: (), function_call: (), reasoning: () }
     }
 }
 

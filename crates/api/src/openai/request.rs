@@ -76,10 +76,8 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_required_and_must_be_objects() {
+    fn a_missing_field_is_named() {
         let error = parse::<ChatCompletionRequest>(b"{}").unwrap_err();
         assert!(error.message.contains("missing field `messages`"), "{error:?}");
-        let error = parse::<ChatCompletionRequest>(br#"{"messages":["hi"]}"#).unwrap_err();
-        assert_eq!(error.param.as_deref(), Some("messages[0]"));
     }
 }

@@ -12,7 +12,7 @@ pub struct TokenizeRequest {
     /// A text.
     pub prompt: Option<String>,
     /// A conversation, rendered with the model's template.
-    pub messages: Option<Vec<Map<String, Value>>>,
+    pub messages: Option<Vec<Value>>,
     /// Whether the tokenizer adds special tokens: by default for a text, not for a conversation.
     pub add_special_tokens: Option<bool>,
     /// Whether tokens come as strings too.

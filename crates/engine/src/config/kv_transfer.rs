@@ -1,0 +1,64 @@
+//! `--kv-transfer-config`: vLLM's JSON, of which the NIXL connector's part has a meaning here.
+
+use serde::Deserialize;
+
+use super::ConfigError;
+
+const FLAG: &str = "--kv-transfer-config";
+
+/// Transfer of KV blocks between engines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvTransferConfig {
+    /// What this engine does.
+    pub role: KvRole,
+    /// Name in handshakes; `None` takes a random one.
+    pub engine_id: Option<String>,
+    /// Address to listen on, also told to peers.
+    pub host: String,
+    /// Port to listen on; 0 takes a free one.
+    pub port: u16,
+}
+
+/// Which end of a transfer an engine may be. Informative: requests decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum KvRole {
+    /// Prefill.
+    #[serde(rename = "kv_producer")]
+    Producer,
+    /// Decode.
+    #[serde(rename = "kv_consumer")]
+    Consumer,
+    /// Either.
+    #[serde(rename = "kv_both")]
+    Both,
+}
+
+#[derive(Deserialize)]
+struct Json {
+    kv_connector: Option<String>,
+    kv_role: Option<KvRole>,
+    engine_id: Option<String>,
+}
+
+/// Reads the flag's JSON. Keys of other connectors are ignored.
+pub(super) fn parse(json: &str, host: String, port: u16) -> Result<KvTransferConfig, ConfigError> {
+    let Json { kv_connector, kv_role, engine_id } = serde_json::from_str(json).map_err(|error| {
+        ConfigError::Value { flag: FLAG, problem: format!("not valid JSON of the right shape: {error}") }
+    })?;
+    match kv_connector.as_deref() {
+        Some("NixlConnector") => {}
+        Some(other) => {
+            return Err(ConfigError::Unsupported {
+                flag: FLAG,
+                what: format!("the connector {other:?}; use NixlConnector"),
+            });
+        }
+        None => {
+            return Err(ConfigError::Value {
+                flag: FLAG,
+                problem: "kv_connector is missing; use NixlConnector".to_owned(),
+            });
+        }
+    }
+    Ok(KvTransferConfig { role: kv_role.unwrap_or(KvRole::Both), engine_id, host, port })
+}

@@ -1,0 +1,224 @@
+//! From a checked request to its response, streamed or whole: what chat and completions share.
+//!
+//! The pieces of all choices are merged as they come. A [`Dialect`] writes them; nothing else differs between the
+//! endpoints. Whoever holds the response holds the sequences: when the client goes away and the response is dropped,
+//! they are aborted.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{SelectAll, select_all};
+use futures_util::{StreamExt, stream};
+use llmd_api::headers;
+use llmd_api::kv_transfer::KvTransferParams;
+use llmd_api::openai::usage::Usage;
+
+use super::error::ApiError;
+use super::prompt::Prompter;
+use super::sse;
+use super::state::{InFlight, Serving};
+use super::submit::{Piece, Sequence, Start};
+use super::usage::Tally;
+use super::validate::{Generation, Stream};
+use crate::output::PositionLogprobs;
+use crate::text::{Assembler, Delta};
+
+/// Longest request id taken from a client; further bytes would only bloat logs.
+const MAX_REQUEST_ID: usize = 256;
+
+/// How one endpoint writes its answer.
+pub trait Dialect: Send + 'static {
+    /// Events of a stream for what one choice gained.
+    fn events(&mut self, piece: Piece, usage: Option<Usage>) -> Vec<Bytes>;
+
+    /// The event that carries the usage at the end.
+    fn usage_event(&self, usage: Usage) -> Bytes;
+
+    /// The whole answer. `choices` are in index order.
+    fn whole(&mut self, choices: Vec<Choice>, usage: Usage) -> Response;
+}
+
+/// A finished choice.
+#[derive(Debug, Default)]
+pub struct Choice {
+    /// Everything it gained.
+    pub delta: Delta,
+    /// When asked for.
+    pub prompt_logprobs: Option<Vec<PositionLogprobs>>,
+}
+
+impl Choice {
+    /// The ending's KV transfer parameters.
+    #[must_use]
+    pub fn take_kv_transfer(&mut self) -> Option<KvTransferParams> {
+        self.delta.ending.as_mut()?.kv_transfer.take()
+    }
+}
+
+/// A request ready to run.
+#[derive(Debug)]
+pub struct Prepared<D> {
+    /// One a choice, in index order.
+    pub starts: Vec<Start>,
+    /// Writes the answer.
+    pub dialect: D,
+    /// Counts the answer.
+    pub tally: Tally,
+    /// `None` for one JSON answer.
+    pub stream: Option<Stream>,
+}
+
+/// What identifies a response.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// `chatcmpl-…` or `cmpl-…`.
+    pub id: String,
+    /// Unix seconds.
+    pub created: u64,
+    /// First served name.
+    pub model: String,
+}
+
+impl Head {
+    /// A head for a request that arrives now. The id's base comes from the `X-Request-Id` header, then from the
+    /// body, then from chance.
+    #[must_use]
+    pub fn new(prefix: &str, http: &HeaderMap, in_body: Option<&str>, model: &str) -> Self {
+        let in_header = http.get(headers::REQUEST_ID).and_then(|it| it.to_str().ok());
+        let is_usable = |it: &&str| !it.is_empty() && it.len() <= MAX_REQUEST_ID;
+        let base = in_header.filter(is_usable).or_else(|| in_body.filter(is_usable));
+        let base = base.map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), str::to_owned);
+        Self { id: format!("{prefix}-{base}"), created: unix_seconds(), model: model.to_owned() }
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs())
+}
+
+/// One start for each prompt and choice, numbered as the response numbers them.
+///
+/// # Errors
+/// When a prompt leaves no room for an answer.
+pub fn starts(
+    generation: &Generation,
+    prompter: &Prompter,
+    request_id: &str,
+    prompts: &[Vec<u32>],
+) -> Result<Vec<Start>, ApiError> {
+    let mut starts = Vec::with_capacity(prompts.len() * generation.n as usize);
+    let mut index = 0;
+    for prompt in prompts {
+        for choice in 0..generation.n {
+            let assembler = Assembler::new(prompter.tokenizer.clone(), prompt, generation.text.clone());
+            starts.push(Start {
+                index,
+                request_id: if index == 0 { request_id.to_owned() } else { format!("{request_id}-{index}") },
+                prompt: prompt.clone(),
+                sampling: generation.sampling(prompt.len(), choice)?,
+                cache_salt: generation.cache_salt.clone(),
+                priority: generation.priority,
+                // A transfer moves one prompt once; the other choices find its blocks in the prefix cache.
+                kv_transfer: if index == 0 { generation.kv_transfer.clone() } else { None },
+                assembler: assembler.map_err(|_| ApiError::Generation)?,
+            });
+            index += 1;
+        }
+    }
+    Ok(starts)
+}
+
+/// Runs a request and answers it.
+///
+/// # Errors
+/// When it cannot be queued or, for a whole answer, fails later. A failure in a started stream is an event of it.
+pub async fn respond<D: Dialect>(
+    serving: &Serving,
+    in_flight: InFlight,
+    prepared: Prepared<D>,
+) -> Result<Response, ApiError> {
+    let Prepared { starts, dialect, tally, stream } = prepared;
+    let n_choices = starts.len();
+    serving.engine.metrics().request_params_n.observe(f64::from(tally.n()));
+    let sequences = select_all(serving.submitter.start(starts)?);
+    match stream {
+        Some(options) => Ok(streamed(Answer { sequences, dialect, tally, options, _in_flight: in_flight })),
+        None => {
+            let response = whole(sequences, dialect, tally, n_choices).await;
+            drop(in_flight);
+            response
+        }
+    }
+}
+
+async fn whole<D: Dialect>(
+    mut sequences: SelectAll<Sequence>,
+    mut dialect: D,
+    mut tally: Tally,
+    n_choices: usize,
+) -> Result<Response, ApiError> {
+    let mut choices: Vec<Choice> = std::iter::repeat_with(Choice::default).take(n_choices).collect();
+    while let Some(piece) = sequences.next().await {
+        let piece = piece?;
+        tally.record(&piece);
+        let choice = &mut choices[piece.index as usize];
+        choice.delta.append(piece.delta);
+        choice.prompt_logprobs = choice.prompt_logprobs.take().or(piece.prompt_logprobs);
+    }
+    Ok(dialect.whole(choices, tally.total()))
+}
+
+/// A stream under way.
+struct Answer<D> {
+    sequences: SelectAll<Sequence>,
+    dialect: D,
+    tally: Tally,
+    options: Stream,
+    _in_flight: InFlight,
+}
+
+impl<D: Dialect> Answer<D> {
+    /// The next events; `None` when all choices ended.
+    async fn next(&mut self) -> Option<Result<Vec<Bytes>, ApiError>> {
+        let piece = match self.sequences.next().await? {
+            Ok(piece) => piece,
+            Err(error) => return Some(Err(error)),
+        };
+        self.tally.record(&piece);
+        let usage = self.options.continuous_usage.then(|| self.tally.of_choice(piece.index));
+        Some(Ok(self.dialect.events(piece, usage)))
+    }
+
+    /// What follows the last choice.
+    fn closing(&self) -> VecDeque<Bytes> {
+        let usage = self.options.include_usage.then(|| self.dialect.usage_event(self.tally.total()));
+        usage.into_iter().chain([sse::DONE]).collect()
+    }
+}
+
+fn streamed<D: Dialect>(answer: Answer<D>) -> Response {
+    let frames = stream::unfold((Some(answer), VecDeque::new()), |(mut answer, mut ready)| async move {
+        loop {
+            if let Some(frame) = ready.pop_front() {
+                return Some((Ok::<Bytes, Infallible>(frame), (answer, ready)));
+            }
+            let mut running = answer.take()?;
+            match running.next().await {
+                Some(Ok(events)) => {
+                    ready.extend(events);
+                    answer = Some(running);
+                }
+                Some(Err(error)) => ready.extend([sse::event(&error.body()), sse::DONE]),
+                None => ready = running.closing(),
+            }
+        }
+    });
+    let headers = [(header::CONTENT_TYPE, sse::CONTENT_TYPE), (header::CACHE_CONTROL, "no-cache")];
+    (headers, Body::from_stream(frames)).into_response()
+}
