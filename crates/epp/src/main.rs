@@ -4,17 +4,15 @@
 //! outlived the drain deadline and were cut.
 
 use std::io::Write;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use llmd_common::ready::Readiness;
 use llmd_common::shutdown::{Shutdown, Times};
-use llmd_common::{metrics, telemetry};
-use llmd_epp::args::{Args, ConfigSource, Settings};
-use llmd_epp::config::EndpointPickerConfig;
-use llmd_epp::server::{self, Listeners, Parts};
-use llmd_epp::startup::{self, Options};
-use prometheus::Registry;
+use llmd_common::telemetry;
+use llmd_epp::args::{Args, Settings};
+use llmd_epp::server;
 
 fn main() -> ExitCode {
     let args = match Args::parse_from_words(std::env::args_os()) {
@@ -43,35 +41,23 @@ fn main() -> ExitCode {
 
 /// Serves until a signal; whether every request in flight then ended by itself.
 async fn run(settings: Settings) -> anyhow::Result<bool> {
-    let config = load_config(&settings.config)?;
-    let listeners = Listeners::bind(settings.host, settings.ports).await?;
-    let (readiness, registry, shutdown) = (Readiness::new(), Registry::new(), Shutdown::new());
-    metrics::register_process(&registry);
-    let options = Options {
-        pool_name: settings.pool_name.clone(),
-        refresh_interval: settings.scrape.interval,
-        gauge_interval: settings.scrape.pool_gauges,
-    };
-    let director = startup::start(config, options, &shutdown, &readiness, &registry).await?;
-    server::spawn(
-        listeners,
-        &settings,
-        Parts { director, readiness: readiness.clone(), registry },
-        &shutdown,
-    )?;
+    let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
     let times = Times { propagation: settings.shutdown_delay, drain: settings.drain_timeout };
-    shutdown.run(&readiness, times).await.context("cannot wait for signals")
-}
-
-fn load_config(source: &ConfigSource) -> anyhow::Result<EndpointPickerConfig> {
-    match source {
-        ConfigSource::Text(text) => EndpointPickerConfig::parse(text).context("--config-text"),
-        ConfigSource::File(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read --config-file {}", path.display()))?;
-            EndpointPickerConfig::parse(&text).with_context(|| path.display().to_string())
+    let mut end = pin!(shutdown.run(&readiness, times));
+    let ended = tokio::select! {
+        // First, so that signals are caught before anything is served.
+        biased;
+        ended = end.as_mut() => Some(ended),
+        started = server::start(&settings, &readiness, &shutdown) => {
+            started?;
+            None
         }
-    }
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => end.await,
+    };
+    ended.context("cannot wait for signals")
 }
 
 /// One line on standard error, whatever the log format.

@@ -1,16 +1,15 @@
-//! The listeners: ext_proc, gRPC health, admin pages and the native proxy, under one shutdown.
-//!
-//! All ports are bound before anything is served, so a port in use is found at once and a port of 0 has its
-//! number before somebody needs it.
+//! The whole process around one shutdown: the inside, and the listeners for ext_proc, gRPC health, admin
+//! pages and the native proxy.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 use hyper_util::service::TowerToHyperService;
+use llmd_common::metrics;
 use llmd_common::ready::Readiness;
 use llmd_common::serve::{Limits, serve};
 use llmd_common::shutdown::Shutdown;
@@ -23,132 +22,117 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
 use crate::admin;
-use crate::args::{Ports, Settings, Tls};
+use crate::args::{ConfigSource, Settings, Tls};
+use crate::config::{ConfigError, EndpointPickerConfig};
 use crate::director::Director;
 use crate::ext_proc::{self, ExtProc, StreamMetrics};
 use crate::proxy::{self, Proxy};
+use crate::startup::{self, StartError};
 
 mod health;
+mod listeners;
 
 use health::Health;
+use listeners::Listeners;
+pub use listeners::{Addresses, ListenError};
 
 /// Time between two looks at certificate files.
 const CERT_RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Why the listeners cannot start.
+/// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A port is taken or not allowed.
-    #[error("cannot listen on {address} for {what} (change it with {flag})")]
-    Listen {
-        /// What the port is for.
-        what: &'static str,
-        /// The address asked for.
-        address: SocketAddr,
-        /// The flag that names the port.
-        flag: &'static str,
+    /// `--config-file` cannot be read.
+    #[error("cannot read --config-file {}", path.display())]
+    ReadConfig {
+        /// The file.
+        path: PathBuf,
         /// What the system said.
         #[source]
         source: io::Error,
     },
+    /// The configuration is not an EndpointPickerConfig.
+    #[error("{origin}")]
+    Config {
+        /// The file or flag.
+        origin: String,
+        /// What is wrong with it.
+        #[source]
+        source: ConfigError,
+    },
+    /// A port cannot be bound.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The system does not know an address of our own socket.
+    #[error("cannot ask for a listener's address")]
+    Address(#[source] io::Error),
+    /// Plugins or discovery cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The ext_proc certificate cannot be used.
     #[error("cannot serve ext_proc with TLS")]
     Tls(#[from] tls::Error),
 }
 
-/// Bound sockets that nobody serves yet.
-#[derive(Debug)]
-pub struct Listeners {
-    grpc: TcpListener,
-    health: TcpListener,
-    metrics: TcpListener,
-    proxy: Option<TcpListener>,
+/// Binds every port, starts the inside and serves until `shutdown` drains. Says where it listens. Call inside
+/// a Tokio runtime; `readiness` tells gateways and probes whether the process can do its work.
+///
+/// # Errors
+/// [`Error`], with nothing served; what was bound is released.
+pub async fn start(
+    settings: &Settings,
+    readiness: &Readiness,
+    shutdown: &Shutdown,
+) -> Result<Addresses, Error> {
+    let config = load_config(&settings.config)?;
+    let listeners = Listeners::bind(settings.host, settings.ports).await?;
+    let addresses = listeners.addresses().map_err(Error::Address)?;
+    let tls = acceptor(&settings.tls, shutdown)?;
+    let registry = Registry::new();
+    metrics::register_process(&registry);
+    let options = startup::Options {
+        pool_name: settings.pool_name.clone(),
+        refresh_interval: settings.scrape.interval,
+        gauge_interval: settings.scrape.pool_gauges,
+    };
+    let director = startup::start(config, options, shutdown, readiness, &registry).await?;
+    let parts = Parts { director, readiness: readiness.clone(), registry };
+    spawn(listeners, settings, tls, parts, shutdown);
+    Ok(addresses)
 }
 
-/// Where the process listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Addresses {
-    /// ext_proc.
-    pub grpc: SocketAddr,
-    /// gRPC health.
-    pub health: SocketAddr,
-    /// Admin pages.
-    pub metrics: SocketAddr,
-    /// Native proxy, when it is on.
-    pub proxy: Option<SocketAddr>,
-}
-
-impl Listeners {
-    /// Binds every port.
-    ///
-    /// # Errors
-    /// [`Error::Listen`] for the first port that cannot be bound.
-    pub async fn bind(host: IpAddr, ports: Ports) -> Result<Self, Error> {
-        let Ports { grpc, health, metrics, proxy } = ports;
-        Ok(Self {
-            grpc: bind("ext_proc", "--grpc-port", host, grpc).await?,
-            health: bind("gRPC health", "--grpc-health-port", host, health).await?,
-            metrics: bind("metrics", "--metrics-port", host, metrics).await?,
-            proxy: match proxy {
-                Some(port) => Some(bind("the proxy", "--proxy-port", host, port).await?),
-                None => None,
-            },
-        })
-    }
-
-    /// The addresses bound, with real port numbers.
-    ///
-    /// # Errors
-    /// When the system does not know an address of its own socket.
-    pub fn addresses(&self) -> io::Result<Addresses> {
-        Ok(Addresses {
-            grpc: self.grpc.local_addr()?,
-            health: self.health.local_addr()?,
-            metrics: self.metrics.local_addr()?,
-            proxy: self.proxy.as_ref().map(TcpListener::local_addr).transpose()?,
-        })
-    }
-}
-
-async fn bind(what: &'static str, flag: &'static str, host: IpAddr, port: u16) -> Result<TcpListener, Error> {
-    let address = SocketAddr::new(host, port);
-    let listener =
-        TcpListener::bind(address).await.map_err(|source| Error::Listen { what, address, flag, source })?;
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "listening for {what}");
-    }
-    Ok(listener)
+fn load_config(source: &ConfigSource) -> Result<EndpointPickerConfig, Error> {
+    let (origin, text) = match source {
+        ConfigSource::Text(text) => ("--config-text".to_owned(), text.clone()),
+        ConfigSource::File(path) => {
+            let read = std::fs::read_to_string(path);
+            let text = read.map_err(|source| Error::ReadConfig { path: path.clone(), source })?;
+            (path.display().to_string(), text)
+        }
+    };
+    EndpointPickerConfig::parse(&text).map_err(|source| Error::Config { origin, source })
 }
 
 /// What the listeners serve.
-#[derive(Debug, Clone)]
-pub struct Parts {
-    /// Routes requests.
-    pub director: Arc<Director>,
-    /// Whether the process can do its work.
-    pub readiness: Readiness,
-    /// Series of `/metrics`.
-    pub registry: Registry,
+struct Parts {
+    director: Arc<Director>,
+    readiness: Readiness,
+    registry: Registry,
 }
 
-/// Serves every listener until `shutdown` drains.
-///
-/// # Errors
-/// [`Error::Tls`] when the certificate cannot be used.
-pub fn spawn(
+fn spawn(
     listeners: Listeners,
     settings: &Settings,
+    tls: Option<TlsAcceptor>,
     parts: Parts,
     shutdown: &Shutdown,
-) -> Result<(), Error> {
+) {
     let Listeners { grpc, health, metrics, proxy } = listeners;
     let Parts { director, readiness, registry } = parts;
-    let tls = acceptor(&settings.tls, shutdown)?;
 
     let health_service = HealthServer::new(Health::new(readiness.clone()));
     let stream_metrics = settings.stream_metrics.then(|| StreamMetrics::new(&registry));
-    let processor = ext_proc_server(settings, Arc::clone(&director), stream_metrics);
-    let mut routes = Routes::new(processor);
+    let mut routes = Routes::new(ext_proc_server(settings, Arc::clone(&director), stream_metrics));
     if settings.health_on_grpc_port {
         routes = routes.add_service(health_service.clone());
     }
@@ -162,7 +146,6 @@ pub fn spawn(
         let proxy = Proxy::new(director, readiness, limits);
         shutdown.spawn(serve(listener, proxy, None, Limits::default(), shutdown.clone()));
     }
-    Ok(())
 }
 
 fn ext_proc_server(

@@ -68,7 +68,15 @@ impl Drop for StreamGuard {
     fn drop(&mut self) {
         self.metrics.inflight.dec();
         self.metrics.duration.observe(self.started.elapsed().as_secs_f64());
-        // The spelling of Go's codes package, as the peers label it.
-        self.metrics.total.with_label_values(&[&format!("{:?}", self.code)]).inc();
+        self.metrics.total.with_label_values(&[label(self.code).as_str()]).inc();
+    }
+}
+
+/// A code as Go's `codes` package spells it, which is how the peers label the series.
+fn label(code: Code) -> String {
+    match code {
+        Code::Ok => "OK".to_owned(),
+        Code::Cancelled => "Canceled".to_owned(),
+        other => format!("{other:?}"),
     }
 }
