@@ -1,18 +1,36 @@
 //! One request through the endpoint picker: parse, pick endpoints, tell the backend what to know.
 //!
 //! Both edges (Envoy's ext_proc stream and the native proxy) call the same director, so a request is treated
-//! the same whichever gateway carries it.
+//! the same whichever gateway carries it. Nothing here waits: a call is a function of the request and of the
+//! endpoints at that moment.
+//!
+//! Not here: buffering of bodies, HTTP and gRPC, removal of a client's routing headers (the edges do that).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
+use llmd_api::headers;
 use rand::seq::IndexedRandom;
 
-use crate::decisions::DecisionLog;
+use crate::config::graph::Graph;
+use crate::datastore::{Datastore, Endpoint};
+use crate::decisions::{Decision, DecisionLog};
+use crate::metrics::{Metrics, RequestMetrics};
+use crate::plugin::ParsedBody;
+use crate::request::{InferenceRequest, rewrite};
+use crate::scheduling::{Candidate, Cycle, Schedule, ScheduleError};
 
+pub mod candidates;
+mod parsers;
+mod rejection;
 mod tracker;
+pub mod usage;
 
+use parsers::Parsers;
+pub use rejection::Rejection;
 pub use tracker::RequestTracker;
 
 /// What is known of a request before its body.
@@ -41,39 +59,22 @@ pub struct Routed {
     pub body: Bytes,
 }
 
-/// A refused request, as HTTP.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// HTTP status.
-    pub status: u16,
-    /// `<Code> - <message>` text of the peers, without their `inference error: ` prefix.
-    pub message: String,
-    /// Value of `x-llm-d-request-dropped-reason`.
-    pub reason: Option<&'static str>,
-}
-
 /// Picks endpoints. Shared by every task of both edges; no method blocks or awaits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Director {
-    endpoints: ArcSwap<Vec<String>>,
+    datastore: Arc<Datastore>,
+    graph: Graph,
+    parsers: Parsers,
+    metrics: Arc<Metrics>,
     decisions: DecisionLog,
 }
 
 impl Director {
-    /// Routes a request that has no body: any endpoint of the pool can answer it.
-    ///
-    /// # Errors
-    /// A [`Rejection`] with status 500 when the pool is empty.
-    pub fn route_headers_only(&self, _head: &RequestHead) -> Result<(Routed, RequestTracker), Rejection> {
-        self.any_endpoint(Bytes::new())
-    }
-
-    /// Routes a request whose body is complete.
-    ///
-    /// # Errors
-    /// A [`Rejection`] that says, as HTTP, why no endpoint may serve the request.
-    pub fn route(&self, _head: RequestHead, body: Bytes) -> Result<(Routed, RequestTracker), Rejection> {
-        self.any_endpoint(body)
+    /// A director over the endpoints of `datastore`.
+    #[must_use]
+    pub fn new(datastore: Arc<Datastore>, graph: Graph, metrics: Arc<Metrics>) -> Self {
+        let parsers = Parsers::new(graph.parsers.clone());
+        Self { datastore, graph, parsers, metrics, decisions: DecisionLog::default() }
     }
 
     /// The last decisions, for `/debug/decisions`.
@@ -82,16 +83,154 @@ impl Director {
         &self.decisions
     }
 
-    fn any_endpoint(&self, body: Bytes) -> Result<(Routed, RequestTracker), Rejection> {
-        let endpoints = self.endpoints.load();
-        let Some(destination) = endpoints.choose(&mut rand::rng()) else {
-            return Err(Rejection {
-                status: 500,
-                message: "Internal - no pods available in datastore".to_owned(),
-                reason: None,
-            });
+    /// Updates pool-wide gauges and lets producers forget endpoints that left.
+    pub fn refresh(&self) {
+        let endpoints = self.datastore.endpoints();
+        self.metrics.set_pool(&endpoints);
+        for producer in &self.graph.producers {
+            producer.plugin.refresh(&endpoints);
+        }
+    }
+
+    /// Routes a request that has no body: any endpoint of the pool can answer it.
+    ///
+    /// # Errors
+    /// A [`Rejection`] with status 500 when the pool is empty.
+    pub fn route_headers_only(&self, head: &RequestHead) -> Result<(Routed, RequestTracker), Rejection> {
+        let endpoints = self.datastore.endpoints();
+        let candidates = candidates::for_any_request(&endpoints, &head.excluded);
+        let endpoint = candidates
+            .choose(&mut rand::rng())
+            .ok_or_else(|| Rejection::internal("no pods available in datastore"))?;
+        let routed = Routed {
+            destinations: vec![endpoint.host_port.clone()],
+            set_headers: Vec::new(),
+            body: Bytes::new(),
         };
-        let routed = Routed { destinations: vec![destination.clone()], set_headers: Vec::new(), body };
-        Ok((routed, RequestTracker::new()))
+        Ok((routed, RequestTracker::uncounted(endpoint.state.start_request())))
+    }
+
+    /// Routes a request whose body is complete.
+    ///
+    /// # Errors
+    /// A [`Rejection`] that says, as HTTP, why no endpoint may serve the request.
+    pub fn route(&self, head: RequestHead, body: Bytes) -> Result<(Routed, RequestTracker), Rejection> {
+        let received = Instant::now();
+        let RequestHead { request_id, path, headers, subset, excluded } = head;
+        let is_first_attempt = excluded.is_empty();
+        let parsed = self.parsers.parse(&path, &body).inspect_err(|rejection| {
+            self.metrics.request("", "", "").count_error(rejection.code());
+        })?;
+        let ParsedBody { model, cache_salt, prompt } = parsed;
+        let (model, model_span) = model.unzip();
+        let model = model.unwrap_or_default();
+        let target_model = match (header(&headers, &headers::MODEL_NAME_REWRITE), &model_span) {
+            (Some(target), Some(_)) => Cow::Borrowed(target),
+            _ => model.clone(),
+        };
+        let fairness_id = header(&headers, &headers::FAIRNESS_ID).unwrap_or_default();
+        let metrics = self.metrics.request(&model, &target_model, fairness_id);
+        if is_first_attempt {
+            metrics.count(body.len());
+        }
+        let request = InferenceRequest {
+            id: request_id.into(),
+            model,
+            target_model,
+            cache_salt,
+            prompt,
+            headers: &headers,
+            prefix_matches: Vec::with_capacity(self.graph.producers.len()),
+        };
+
+        let endpoints = self.datastore.endpoints();
+        let candidates = candidates::for_inference(&endpoints, subset.as_deref(), &excluded);
+        let rewritten = model_span
+            .filter(|_| request.model != request.target_model)
+            .map(|span| rewrite::replace_model(&body, span, &request.target_model));
+        let (routed, tracker) = self
+            .pick(request, candidates, &metrics, received)
+            .inspect_err(|rejection| metrics.count_error(rejection.code()))?;
+        let body = rewritten.unwrap_or_else(|| body.clone());
+        Ok((Routed { body, ..routed }, tracker))
+    }
+
+    /// Schedules, remembers the decision and starts to track the request.
+    fn pick(
+        &self,
+        mut request: InferenceRequest<'_>,
+        candidates: Vec<Candidate<'_>>,
+        metrics: &RequestMetrics,
+        received: Instant,
+    ) -> Result<(Routed, RequestTracker), Rejection> {
+        if candidates.is_empty() {
+            self.decisions.push(Decision::rejected(&request, &[], Vec::new(), rejection::NO_CANDIDATES));
+            return Err(Rejection::no_candidates());
+        }
+        let blocks = self.produce(&mut request, &candidates);
+        let schedule = self.schedule(&request, candidates)?;
+        for ((producer, matches), blocks) in
+            self.graph.producers.iter().zip(&request.prefix_matches).zip(&blocks)
+        {
+            producer.plugin.remember(&schedule, matches, blocks);
+        }
+        let set_headers = self.graph.handler.plugin.headers(&request, &schedule);
+        let destinations = schedule.destinations().map(|it| it.host_port.clone()).collect();
+        let tracker = RequestTracker::new(metrics.clone(), received, &request, in_flight(&schedule));
+        self.decisions.push(Decision::routed(&request, schedule, set_headers.clone()));
+        Ok((Routed { destinations, set_headers, body: Bytes::new() }, tracker))
+    }
+
+    /// Runs the prefix producers; returns each one's blocks, to be remembered after the pick.
+    fn produce(&self, request: &mut InferenceRequest<'_>, candidates: &[Candidate<'_>]) -> Vec<Vec<u64>> {
+        let mut blocks_of_each = Vec::with_capacity(self.graph.producers.len());
+        for producer in &self.graph.producers {
+            let (matches, blocks) = producer.run(|it| it.look_up(request, candidates));
+            request.prefix_matches.push(matches);
+            blocks_of_each.push(blocks);
+        }
+        blocks_of_each
+    }
+
+    fn schedule<'a>(
+        &self,
+        request: &InferenceRequest<'_>,
+        candidates: Vec<Candidate<'a>>,
+    ) -> Result<Schedule<'a>, ScheduleError> {
+        let start = Instant::now();
+        let mut rng = rand::rng();
+        let mut cycle = Cycle::new(request, &candidates, &self.graph.profiles, &mut rng);
+        let outcome = self.graph.handler.run(|handler| handler.schedule(&mut cycle));
+        let runs = cycle.into_runs();
+        self.metrics.scheduler_duration().observe(start.elapsed().as_secs_f64());
+        match outcome {
+            Ok(primary) => {
+                let schedule = Schedule { candidates, runs, primary };
+                let chosen = schedule.destinations().next().map(Arc::as_ref);
+                self.metrics.count_scheduling(&request.target_model, chosen);
+                Ok(schedule)
+            }
+            Err(error) => {
+                self.metrics.count_scheduling(&request.target_model, None);
+                self.decisions.push(Decision::rejected(request, &candidates, runs, &error.to_string()));
+                Err(error)
+            }
+        }
     }
 }
+
+/// Counts the request at its destination first, then at the endpoints of other stages.
+fn in_flight(schedule: &Schedule<'_>) -> Vec<crate::datastore::InFlight> {
+    let destination: Option<&Arc<Endpoint>> = schedule.destinations().next();
+    let others =
+        schedule.best_of_each_run().filter(|it| destination.is_none_or(|other| !Arc::ptr_eq(it, other)));
+    destination.into_iter().chain(others).map(|it| it.state.start_request()).collect()
+}
+
+/// The value under the first of `names` that is there and not empty.
+fn header<'h>(headers: &'h HashMap<String, String>, names: &[&str]) -> Option<&'h str> {
+    names.iter().filter_map(|name| headers.get(*name)).map(String::as_str).find(|it| !it.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,20 @@ pub mod admin;
 pub mod args;
 pub mod config;
 pub mod control_headers;
+pub mod datalayer;
+pub mod datastore;
 pub mod decisions;
 pub mod director;
+pub mod discovery;
 pub mod ext_proc;
+pub mod metrics;
+pub mod plugin;
+pub mod plugins;
 pub mod proxy;
+pub mod request;
+pub mod scheduling;
 pub mod server;
 pub mod startup;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,3 @@
+//! Sources of endpoints. Each replaces the list of a [`crate::datastore::Datastore`].
+
+pub mod file;

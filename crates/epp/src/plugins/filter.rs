@@ -1,0 +1,4 @@
+//! Filters.
+
+pub mod decode_filter;
+pub mod prefill_filter;

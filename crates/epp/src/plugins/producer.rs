@@ -1,0 +1,3 @@
+//! Producers of request data.
+
+pub mod approx_prefix_cache_producer;
