@@ -28,7 +28,7 @@ const CHECKS: [(&str, Check); 4] =
     [("fmt", fmt), ("dependency direction", deps::check), ("tidy", tidy::check), ("clippy", clippy)];
 
 fn fmt() -> Result<()> {
-    command::run(cargo().current_dir(root()).args(["fmt", "--all", "--check"]))
+    command::run(cargo().current_dir(root()).args(["fmt", "--all", "--check", "--", "-l"]))
 }
 
 fn clippy() -> Result<()> {

@@ -111,7 +111,12 @@ impl Chat {
         if let Some(line) = measured(&timing) {
             say(&line);
         }
-        self.request.messages.push(Message { role: "assistant", content: text });
+        if text.is_empty() {
+            // Interrupted before the first token: as if it had not been asked.
+            self.request.messages.pop();
+        } else {
+            self.request.messages.push(Message { role: "assistant", content: text });
+        }
         Ok(())
     }
 

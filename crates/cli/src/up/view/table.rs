@@ -9,11 +9,14 @@ use crate::state::{Component, ComponentState, Stack};
 pub(super) struct Table {
     area: MultiProgress,
     rows: Vec<ProgressBar>,
+    /// What the rows show.
+    shown: Vec<Component>,
 }
 
 impl Default for Table {
     fn default() -> Self {
-        Self { area: MultiProgress::with_draw_target(ProgressDrawTarget::stdout()), rows: Vec::new() }
+        let area = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
+        Self { area, rows: Vec::new(), shown: Vec::new() }
     }
 }
 
@@ -22,12 +25,17 @@ impl Table {
         while self.rows.len() < stack.components.len() {
             self.rows.push(self.area.add(ProgressBar::new(100)));
         }
-        for (row, component) in self.rows.iter().zip(&stack.components) {
+        for (idx, (row, component)) in self.rows.iter().zip(&stack.components).enumerate() {
+            if self.shown.get(idx) == Some(component) {
+                // Every change of a row draws the whole area.
+                continue;
+            }
             row.set_style(style(component));
             row.set_prefix(component.name.clone());
             row.set_position(u64::from(component.progress.unwrap_or_default()));
             row.set_message(message(component));
         }
+        self.shown.clone_from(&stack.components);
     }
 
     /// Prints above the table.
