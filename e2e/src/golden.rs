@@ -49,6 +49,8 @@ pub fn cases() -> Result<Vec<Case>> {
 /// # Errors
 /// When there is no such case.
 pub fn case(question: &str) -> Result<Case> {
-    let asks = |it: &Case| it.messages.as_array().is_some_and(|all| all.len() == 1) && it.messages[0]["content"] == question;
+    let asks = |it: &Case| {
+        it.messages.as_array().is_some_and(|all| all.len() == 1) && it.messages[0]["content"] == question
+    };
     cases()?.into_iter().find(asks).with_context(|| format!("no golden case asks {question:?}"))
 }

@@ -123,7 +123,11 @@ impl Stack {
     pub async fn component(&self, name: &str) -> Result<Value> {
         let status = self.status().await?;
         let components = status["components"].as_array().context("status lists components")?;
-        components.iter().find(|it| it["name"] == name).cloned().with_context(|| format!("no component {name}"))
+        components
+            .iter()
+            .find(|it| it["name"] == name)
+            .cloned()
+            .with_context(|| format!("no component {name}"))
     }
 
     /// A component's URL for `purpose`.
@@ -159,7 +163,9 @@ impl Stack {
     /// # Errors
     /// When it does not within a minute.
     pub async fn wait_ended(&mut self) -> Result<std::process::ExitStatus> {
-        Ok(tokio::time::timeout(Duration::from_secs(60), self.up.wait()).await.context("llmd up does not end")??)
+        Ok(tokio::time::timeout(Duration::from_secs(60), self.up.wait())
+            .await
+            .context("llmd up does not end")??)
     }
 }
 

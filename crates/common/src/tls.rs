@@ -62,15 +62,15 @@ impl CertFiles {
     }
 
     fn load(&self) -> Result<CertifiedKey, Error> {
-        let read = |path: &Path| {
-            fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
-        };
+        let read =
+            |path: &Path| fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source });
         let pem = |path: &Path, source| Error::Pem { path: path.to_owned(), source };
         let cert_pem = read(&self.cert)?;
         let chain = CertificateDer::pem_slice_iter(&cert_pem)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|source| pem(&self.cert, source))?;
-        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(|source| pem(&self.key, source))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(|source| pem(&self.key, source))?;
         Ok(CertifiedKey::from_der(chain, key, &ring::default_provider())?)
     }
 
@@ -122,7 +122,9 @@ pub fn from_files(
                     seen = now;
                     tracing::info!(cert = %files.cert.display(), "certificate reloaded");
                 }
-                Err(error) => tracing::warn!(error = %crate::report::Report(&error), "keeping the old certificate"),
+                Err(error) => {
+                    tracing::warn!(error = %crate::report::Report(&error), "keeping the old certificate")
+                }
             }
         }
     });

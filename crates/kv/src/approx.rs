@@ -147,8 +147,9 @@ impl<E: Copy + Eq + Hash> ApproxIndex<E> {
         }
         drop(known);
         let mut known = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
-        let blocks =
-            known.entry(endpoint).or_insert_with(|| Mutex::new(Blocks::unbounded_with_hasher(Default::default())));
+        let blocks = known
+            .entry(endpoint)
+            .or_insert_with(|| Mutex::new(Blocks::unbounded_with_hasher(Default::default())));
         remember(&mut lock(blocks), chain, capacity);
     }
 

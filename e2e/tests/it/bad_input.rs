@@ -30,10 +30,17 @@ async fn bad_requests_get_clear_errors_and_leave_the_stack_healthy() -> Result<(
     let long = "word ".repeat(2 << 20);
     let cases = [
         ("malformed JSON", "{\"model\": \"llmd-tiny\", ".to_owned().into_bytes()),
-        ("invalid UTF-8", b"{\"model\": \"llmd-tiny\", \"messages\": [{\"role\":\"user\",\"content\":\"\xff\xfe\"}]}".to_vec()),
+        (
+            "invalid UTF-8",
+            b"{\"model\": \"llmd-tiny\", \"messages\": [{\"role\":\"user\",\"content\":\"\xff\xfe\"}]}"
+                .to_vec(),
+        ),
         ("unknown model", body(json!({ "model": "no-such-model" })).into_bytes()),
         ("10 MB body", body(json!({ "messages": [{ "role": "user", "content": long }] })).into_bytes()),
-        ("prompt over the context", body(json!({ "messages": [{ "role": "user", "content": "word ".repeat(5000) }] })).into_bytes()),
+        (
+            "prompt over the context",
+            body(json!({ "messages": [{ "role": "user", "content": "word ".repeat(5000) }] })).into_bytes(),
+        ),
         ("negative max_tokens", body(json!({ "max_tokens": -1 })).into_bytes()),
         ("temperature out of range", body(json!({ "temperature": 17 })).into_bytes()),
         ("no messages", json!({ "model": "llmd-tiny" }).to_string().into_bytes()),
@@ -46,7 +53,10 @@ async fn bad_requests_get_clear_errors_and_leave_the_stack_healthy() -> Result<(
     let case = golden::case("What is prefill?")?;
     ensure!(client.chat_text("llmd-tiny", &case.messages).await? == case.text);
     let status = stack.status().await?;
-    ensure!(status["components"].as_array().is_some_and(|all| all.iter().all(|it| it["restarts"] == 0)), "{status:#}");
+    ensure!(
+        status["components"].as_array().is_some_and(|all| all.iter().all(|it| it["restarts"] == 0)),
+        "{status:#}"
+    );
     Ok(())
 }
 
@@ -90,7 +100,8 @@ async fn spoofed_headers(stack: &Stack) -> Result<()> {
     let touched = tokio::time::timeout(std::time::Duration::from_millis(300), trap.accept()).await;
     ensure!(touched.is_err(), "something connected to the spoofed address");
     for engine in ["decode-0", "decode-1"] {
-        let failures = metrics::sum(&stack.url(engine, "http").await?, "llmd:kv_transfer_failures_total", "").await?;
+        let failures =
+            metrics::sum(&stack.url(engine, "http").await?, "llmd:kv_transfer_failures_total", "").await?;
         ensure!(failures == 0.0, "{engine} tried a forged transfer");
     }
     Ok(())

@@ -70,7 +70,12 @@ async fn one_chat(client: &Client, case: &Case) -> Result<bool> {
             Ok(true)
         }
         Ok(reply) => {
-            ensure!(reply.status.as_u16() >= 500 || reply.status.as_u16() == 429, "{}: {}", reply.status, reply.text());
+            ensure!(
+                reply.status.as_u16() >= 500 || reply.status.as_u16() == 429,
+                "{}: {}",
+                reply.status,
+                reply.text()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
             Ok(false)
         }
@@ -117,7 +122,12 @@ async fn ensure_nothing_leaks(stack: &Stack, client: &Client, cases: &[Case]) ->
     eventually(Duration::from_secs(45), || async {
         for engine in ENGINES {
             let url = stack.url(engine, "http").await?;
-            for gauge in ["vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc", "llmd:kv_transfer_leased_blocks"] {
+            for gauge in [
+                "vllm:num_requests_running",
+                "vllm:num_requests_waiting",
+                "vllm:kv_cache_usage_perc",
+                "llmd:kv_transfer_leased_blocks",
+            ] {
                 let value = metrics::sum(&url, gauge, "").await?;
                 ensure!(value == 0.0, "{engine}: {gauge} is {value}");
             }

@@ -41,8 +41,12 @@ async fn disaggregated_answer(stack: &Stack) -> Result<()> {
 
     let n_prompt = u32::try_from(case.prompt_token_ids.len())?;
     let prefill = stack.url("prefill-0", "http").await?;
-    let computed = metrics::sum(&prefill, "vllm:prompt_tokens_by_source_total", "source=\"local_compute\"").await?;
-    ensure!(computed == f64::from(n_prompt), "the prefill engine computed {computed} of {n_prompt} prompt tokens");
+    let computed =
+        metrics::sum(&prefill, "vllm:prompt_tokens_by_source_total", "source=\"local_compute\"").await?;
+    ensure!(
+        computed == f64::from(n_prompt),
+        "the prefill engine computed {computed} of {n_prompt} prompt tokens"
+    );
 
     let (mut blocks, mut transferred, mut computed) = (0.0, 0.0, 0.0);
     for name in DECODE_ENGINES {

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn chain(text: &[u8], block_bytes: usize) -> Vec<u64> {
-    let mut hasher = PromptHasher::new(chain_root("m", ""), NonZeroUsize::new(block_bytes).unwrap(), usize::MAX);
+    let mut hasher =
+        PromptHasher::new(chain_root("m", ""), NonZeroUsize::new(block_bytes).unwrap(), usize::MAX);
     hasher.update(text);
     hasher.finish()
 }
