@@ -123,7 +123,7 @@ pub fn from_files(
                     tracing::info!(cert = %files.cert.display(), "certificate reloaded");
                 }
                 Err(error) => {
-                    tracing::warn!(error = %crate::report::Report(&error), "keeping the old certificate")
+                    tracing::warn!(error = %crate::report::Report(&error), "keeping the old certificate");
                 }
             }
         }

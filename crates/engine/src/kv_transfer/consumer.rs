@@ -100,7 +100,9 @@ impl Consumer {
     /// Pulls blocks `first_block..` of the offer and releases it.
     pub(super) async fn pull(&self, source: &Source, pull: &Pull) -> Result<Pulled, PullError> {
         let started = Instant::now();
-        let pages = timeout(self.times.total, self.pull_pages(source, pull)).await.map_err(|_| PullError::Timeout)??;
+        let pages = timeout(self.times.total, self.pull_pages(source, pull))
+            .await
+            .map_err(|_| PullError::Timeout)??;
         Ok(Pulled { pages, elapsed: started.elapsed() })
     }
 
@@ -197,8 +199,9 @@ impl Consumer {
     }
 
     async fn connect(&self, source: &Source) -> Result<Connection, PullError> {
-        let stream =
-            TcpStream::connect((source.host.as_str(), source.port)).await.map_err(|_| PullError::Connection)?;
+        let stream = TcpStream::connect((source.host.as_str(), source.port))
+            .await
+            .map_err(|_| PullError::Connection)?;
         stream.set_nodelay(true).map_err(|_| PullError::Connection)?;
         let (reader, writer) = stream.into_split();
         let mut connection = Connection { reader: BufReader::with_capacity(READ_BUFFER, reader), writer };

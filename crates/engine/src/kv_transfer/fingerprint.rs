@@ -61,7 +61,8 @@ mod tests {
     fn weights_configuration_and_layout_all_count() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
-        let layout = KvLayout { n_layers: 1, n_kv_heads: 1, head_dim: 2, block_size: 16, dtype: KvDtype::F32 };
+        let layout =
+            KvLayout { n_layers: 1, n_kv_heads: 1, head_dim: 2, block_size: 16, dtype: KvDtype::F32 };
         write("config.json", b"{}");
         write("model.safetensors", &[0; 10_000]);
         let first = fingerprint(dir.path(), &layout).unwrap();

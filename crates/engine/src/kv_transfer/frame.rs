@@ -69,7 +69,11 @@ pub(super) fn parse_header(bytes: [u8; HEADER_BYTES], max_page_bytes: usize) -> 
 }
 
 /// Header and page header of a slice of `len` bytes.
-pub(super) fn page_prefix(layer: u32, block: u32, len: usize) -> io::Result<[u8; HEADER_BYTES + PAGE_HEADER_BYTES]> {
+pub(super) fn page_prefix(
+    layer: u32,
+    block: u32,
+    len: usize,
+) -> io::Result<[u8; HEADER_BYTES + PAGE_HEADER_BYTES]> {
     let mut prefix = [0; HEADER_BYTES + PAGE_HEADER_BYTES];
     prefix[..4].copy_from_slice(&payload_len(PAGE_HEADER_BYTES + len)?);
     prefix[4] = KIND_PAGE;
@@ -79,7 +83,8 @@ pub(super) fn page_prefix(layer: u32, block: u32, len: usize) -> io::Result<[u8;
 }
 
 fn payload_len(len: usize) -> io::Result<[u8; 4]> {
-    let len = u32::try_from(len).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "frame above 4 GiB"))?;
+    let len =
+        u32::try_from(len).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "frame above 4 GiB"))?;
     Ok(len.to_be_bytes())
 }
 
@@ -109,7 +114,10 @@ pub(super) async fn read_header<R: AsyncRead + Unpin>(
 }
 
 /// Reads the control payload a header announced.
-pub(super) async fn read_message<R: AsyncRead + Unpin>(reader: &mut R, len: usize) -> Result<Message, PullError> {
+pub(super) async fn read_message<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    len: usize,
+) -> Result<Message, PullError> {
     let mut payload = vec![0; len];
     reader.read_exact(&mut payload).await.map_err(|_| PullError::Connection)?;
     serde_json::from_slice(&payload).map_err(|_| PullError::Protocol)
@@ -125,7 +133,9 @@ pub(super) async fn expect_message<R: AsyncRead + Unpin>(reader: &mut R) -> Resu
 }
 
 /// Reads the layer and block of the page slice a header announced.
-pub(super) async fn read_page_position<R: AsyncRead + Unpin>(reader: &mut R) -> Result<(u32, u32), PullError> {
+pub(super) async fn read_page_position<R: AsyncRead + Unpin>(
+    reader: &mut R,
+) -> Result<(u32, u32), PullError> {
     let layer = reader.read_u32().await.map_err(|_| PullError::Connection)?;
     let block = reader.read_u32().await.map_err(|_| PullError::Connection)?;
     Ok((layer, block))

@@ -54,7 +54,9 @@ impl Identity {
     pub(super) fn check_hello(&self, message: &Message) -> Result<String, PullError> {
         match message {
             Message::Hello { proto, .. } if proto != NATIVE_PROTO => Err(PullError::Foreign),
-            Message::Hello { fingerprint, .. } if *fingerprint != self.fingerprint => Err(PullError::Mismatch),
+            Message::Hello { fingerprint, .. } if *fingerprint != self.fingerprint => {
+                Err(PullError::Mismatch)
+            }
             Message::Hello { engine_id, .. } => Ok(engine_id.clone()),
             Message::Refused { reason, .. } => Err(PullError::from_reason(reason)),
             _ => Err(PullError::Protocol),
@@ -137,7 +139,8 @@ impl Producer {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        let hello = timeout(WRITE_TIMEOUT, frame::expect_message(reader)).await.map_err(|_| PullError::Timeout)??;
+        let hello =
+            timeout(WRITE_TIMEOUT, frame::expect_message(reader)).await.map_err(|_| PullError::Timeout)??;
         match self.identity.check_hello(&hello) {
             Ok(_) => send(writer, &self.identity.hello()).await,
             Err(error) => {
@@ -150,12 +153,10 @@ impl Producer {
 
     async fn answer<W: AsyncWrite + Unpin>(&self, message: Message, writer: &mut W) -> Result<(), PullError> {
         match message {
-            Message::Fetch { cap, first_block, hashes } => {
-                match self.lookup(cap, first_block, &hashes) {
-                    Ok(blocks) => self.send_pages(&blocks, writer).await,
-                    Err(error) => send(writer, &refusal(error, String::new())).await,
-                }
-            }
+            Message::Fetch { cap, first_block, hashes } => match self.lookup(cap, first_block, &hashes) {
+                Ok(blocks) => self.send_pages(&blocks, writer).await,
+                Err(error) => send(writer, &refusal(error, String::new())).await,
+            },
             Message::Renew { cap } => {
                 let alive = self.leases.renew(&Capability(cap), Instant::now());
                 let reply = if alive { Message::Ok } else { refusal(PullError::Unknown, String::new()) };
@@ -173,7 +174,12 @@ impl Producer {
         }
     }
 
-    fn lookup(&self, cap: String, first_block: usize, hashes: &[String]) -> Result<Vec<OfferedBlock>, PullError> {
+    fn lookup(
+        &self,
+        cap: String,
+        first_block: usize,
+        hashes: &[String],
+    ) -> Result<Vec<OfferedBlock>, PullError> {
         let hashes: Vec<BlockHash> =
             hashes.iter().map(|it| it.parse().map_err(|_| PullError::Protocol)).collect::<Result<_, _>>()?;
         self.leases.read(&Capability(cap), first_block, &hashes, Instant::now())

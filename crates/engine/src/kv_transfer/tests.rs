@@ -89,7 +89,11 @@ fn page(seed: u8) -> KvPage {
 
 fn offer(n_blocks: u8) -> Offer {
     let blocks = (0..n_blocks)
-        .map(|it| OfferedBlock { id: BlockId(u32::from(it) + 1), hash: BlockHash([it; 32]), page: Arc::new(page(it)) })
+        .map(|it| OfferedBlock {
+            id: BlockId(u32::from(it) + 1),
+            hash: BlockHash([it; 32]),
+            page: Arc::new(page(it)),
+        })
         .collect();
     Offer { request_id: "r".to_owned(), n_tokens: u32::from(n_blocks) * 4, blocks }
 }
@@ -260,7 +264,8 @@ async fn whatever_the_producer_does_the_pull_ends_in_an_error() {
     ] {
         let mut consumer = engine("f").await;
         let (_, own) = consumer.connector.offer(offer(1));
-        let params = KvTransferParams { remote_engine_id: own.remote_engine_id, ..faulty_producer(fault).await };
+        let params =
+            KvTransferParams { remote_engine_id: own.remote_engine_id, ..faulty_producer(fault).await };
         consumer.connector.pull(pull(params, 0, 2)).unwrap();
         assert_eq!(consumer.pulled().await.unwrap_err(), expected);
     }
@@ -269,7 +274,8 @@ async fn whatever_the_producer_does_the_pull_ends_in_an_error() {
 #[tokio::test]
 async fn a_consumer_that_talks_nonsense_does_not_disturb_the_others() {
     let (mut producer, mut consumer) = (engine("f").await, engine("f").await);
-    let mut stranger = tokio::net::TcpStream::connect(("127.0.0.1", producer.connector.port())).await.unwrap();
+    let mut stranger =
+        tokio::net::TcpStream::connect(("127.0.0.1", producer.connector.port())).await.unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     let (_, params) = producer.connector.offer(offer(2));
     consumer.connector.pull(pull(params, 0, 2)).unwrap();
