@@ -48,7 +48,7 @@ pub struct Args {
     /// Name of the InferencePool; without Kubernetes it only labels metrics.
     #[arg(long, default_value = "")]
     pub pool_name: String,
-    /// Namespace of the InferencePool; without Kubernetes it only labels metrics.
+    /// Namespace of the InferencePool; without Kubernetes it has no effect.
     #[arg(long, env = "NAMESPACE", default_value = "default")]
     pub pool_namespace: String,
     /// API group of the InferencePool.
@@ -63,10 +63,10 @@ pub struct Args {
     /// Ignore the gateway's subset of candidate endpoints.
     #[arg(long, action = Set, default_value_t = false, value_parser = parse_bool)]
     pub disable_endpoint_subset_filter: bool,
-    /// Report each candidate's score in the dynamic metadata.
+    /// Report each candidate's score in the dynamic metadata (not supported).
     #[arg(long, action = Set, default_value_t = false, value_parser = parse_bool)]
     pub emit_endpoint_scores: bool,
-    /// Accept plugins of Alpha stability.
+    /// Accept plugins of Alpha stability; there are none.
     #[arg(long, action = Set, default_value_t = false, value_parser = parse_bool)]
     pub allow_experimental_plugins: bool,
 
@@ -104,7 +104,7 @@ pub struct Args {
     /// Time between two updates of the pool's own gauges.
     #[arg(long, default_value = "5s", value_parser = parse_duration)]
     pub refresh_prometheus_metrics_interval: Duration,
-    /// Age at which an endpoint's metrics no longer count.
+    /// Age at which an endpoint's metrics no longer count for flow control; there is none.
     #[arg(long, default_value = "2s", value_parser = parse_duration)]
     pub metrics_staleness_threshold: Duration,
     /// Time between NOT_SERVING and the first refused connection, so that gateways notice.

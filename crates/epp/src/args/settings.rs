@@ -83,8 +83,6 @@ pub enum Tls {
 pub struct ScrapeTimes {
     /// Between two reads of one endpoint.
     pub interval: Duration,
-    /// Age at which a reading no longer counts.
-    pub staleness: Duration,
     /// Between two updates of the pool's gauges.
     pub pool_gauges: Duration,
 }
@@ -100,14 +98,8 @@ pub struct Settings {
     pub config: ConfigSource,
     /// Pool name as metrics label it.
     pub pool_name: String,
-    /// Pool namespace as metrics label it.
-    pub pool_namespace: String,
     /// Whether the gateway's candidate subset is obeyed.
     pub obey_subset: bool,
-    /// Whether scores go into the dynamic metadata.
-    pub emit_scores: bool,
-    /// Whether Alpha plugins may be configured.
-    pub allow_experimental_plugins: bool,
     /// Protection of the ext_proc port.
     pub tls: Tls,
     /// Largest gRPC message received, in bytes.
@@ -147,11 +139,7 @@ impl TryFrom<Args> for Settings {
             config_file,
             config_text,
             pool_name,
-            pool_namespace,
-            pool_group: _,
             disable_endpoint_subset_filter,
-            emit_endpoint_scores,
-            allow_experimental_plugins,
             secure_serving,
             cert_path,
             enable_cert_reload,
@@ -161,14 +149,18 @@ impl TryFrom<Args> for Settings {
             max_request_body_bytes,
             refresh_metrics_interval,
             refresh_prometheus_metrics_interval,
-            metrics_staleness_threshold,
             shutdown_delay,
             drain_timeout,
             enable_grpc_stream_metrics,
             verbosity,
             zap_encoder,
             zap_log_level,
-            // Accepted because deployments pass them; they concern Kubernetes or Go.
+            // Accepted because deployments pass them; they concern Kubernetes, Go, or plugins that this build
+            // does not have and refuses by name.
+            pool_namespace: _,
+            pool_group: _,
+            allow_experimental_plugins: _,
+            metrics_staleness_threshold: _,
             metrics_endpoint_auth: _,
             enable_pprof: _,
             tracing: _,
@@ -178,6 +170,7 @@ impl TryFrom<Args> for Settings {
             // Refused above when set.
             endpoint_selector: _,
             endpoint_target_ports: _,
+            emit_endpoint_scores: _,
             tls_min_version: _,
             tls_cipher_suites: _,
             metrics_cert_dir: _,
@@ -199,10 +192,7 @@ impl TryFrom<Args> for Settings {
             },
             config: config_source(config_file, config_text)?,
             pool_name,
-            pool_namespace,
             obey_subset: !disable_endpoint_subset_filter,
-            emit_scores: emit_endpoint_scores,
-            allow_experimental_plugins,
             tls: match (secure_serving, cert_path) {
                 (false, _) => Tls::Off,
                 (true, None) => Tls::SelfSigned,
@@ -216,7 +206,6 @@ impl TryFrom<Args> for Settings {
             max_request_body_bytes,
             scrape: ScrapeTimes {
                 interval: refresh_metrics_interval.max(MIN_SCRAPE_INTERVAL),
-                staleness: metrics_staleness_threshold,
                 pool_gauges: refresh_prometheus_metrics_interval,
             },
             shutdown_delay,
@@ -243,6 +232,11 @@ fn refuse_unsupported(args: &Args) -> Result<(), Error> {
             "--ha-enable-leader-election",
             args.ha_enable_leader_election,
             "it needs a Kubernetes lease; run replicas without it",
+        ),
+        (
+            "--emit-endpoint-scores",
+            args.emit_endpoint_scores,
+            "the scores of each decision are at /debug/decisions on the metrics port",
         ),
         ("--tls-min-version", tls_too_strict, "TLS 1.2 and 1.3 are served; leave the flag out"),
         ("--tls-cipher-suites", !args.tls_cipher_suites.is_empty(), "the library's safe suites are served"),

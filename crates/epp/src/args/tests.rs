@@ -28,7 +28,7 @@ fn every_upstream_flag_parses() {
         --tls-min-version VersionTLS12 --tls-cipher-suites= --ha-enable-leader-election=false \
         --drain-timeout 1m30s --refresh-metrics-interval 100ms --refresh-prometheus-metrics-interval=5s \
         --metrics-staleness-threshold 2s --grpc-max-recv-msg-size 10Mi --grpc-max-send-msg-size= \
-        --disable-endpoint-subset-filter --emit-endpoint-scores=true --metrics-endpoint-auth=false \
+        --disable-endpoint-subset-filter --emit-endpoint-scores=false --metrics-endpoint-auth=false \
         --metrics-cert-dir= --metrics-client-ca-file= --enable-grpc-stream-metrics --enable-pprof=false \
         --health-checking --tracing=false --allow-experimental-plugins -v=4 --zap-encoder json \
         --zap-log-level info --zap-devel=false --zap-stacktrace-level error --zap-time-encoding iso8601 \
@@ -40,7 +40,7 @@ fn every_upstream_flag_parses() {
     assert_eq!(settings.drain_timeout, Duration::from_secs(90));
     assert_eq!(settings.max_recv_bytes, 10 << 20);
     assert_eq!(settings.log_format, llmd_common::telemetry::LogFormat::Json);
-    assert!(!settings.obey_subset && settings.emit_scores && settings.health_on_grpc_port);
+    assert!(!settings.obey_subset && settings.health_on_grpc_port);
 }
 
 #[test]
@@ -67,6 +67,11 @@ fn unsupported_features_are_refused_by_name() {
     check(
         &["--endpoint-selector", "app=vllm"],
         "not supported: --endpoint-selector; use dataLayer.discovery file-discovery in the configuration",
+    );
+    check(
+        &["--emit-endpoint-scores"],
+        "not supported: --emit-endpoint-scores; the scores of each decision are at /debug/decisions on the \
+         metrics port",
     );
     check(
         &["--ha-enable-leader-election"],

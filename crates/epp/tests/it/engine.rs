@@ -140,7 +140,7 @@ async fn completions(
     let request: Value = serde_json::from_slice(&body).unwrap();
     let answer = |text: &str| json!({"object": "text_completion", "model": request["model"], "choices": [{"text": text}]});
     if request["stream"] != true {
-        let mut whole = answer("hello");
+        let mut whole = answer(&echo(&request));
         whole["usage"] = json!({"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4});
         return Json(whole).into_response();
     }
@@ -151,6 +151,11 @@ async fn completions(
     };
     let body = Body::from_stream(stream::unfold(chunks, Chunks::next));
     ([("content-type", "text/event-stream")], body).into_response()
+}
+
+/// The text of a whole answer, which shows whose prompt it answers.
+fn echo(request: &Value) -> String {
+    format!("echo: {}", request["prompt"].as_str().unwrap())
 }
 
 async fn models(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Json<Value> {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::engine::{Engine, N_CHUNKS};
-use crate::http_client::{get, post, start};
+use crate::http_client::{check_concurrent_completions, get, post, start};
 use crate::stack::Stack;
 
 const TEMPLATE: &str = include_str!("../../../cli/src/up/envoy.yaml");
@@ -105,6 +105,7 @@ async fn a_real_envoy_routes_by_the_picker() {
     streamed_answer(&envoy, &engine).await;
     large_prompt(&envoy, &engine).await;
     without_a_body(&envoy).await;
+    check_concurrent_completions(envoy.listener, 64).await;
     refusals(&envoy, &engine).await;
     client_leaves(&envoy, &engine).await;
     picker_is_gone(&envoy, &engine, stack).await;
@@ -124,7 +125,7 @@ async fn whole_answer(envoy: &Envoy, engine: &Engine) {
         [("x-gateway-destination-endpoint", "127.0.0.1:1"), ("x-prefiller-host-port", "127.0.0.1:1")];
     let answer = post(envoy.listener, PATH, &spoofed, BODY).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.json()["choices"][0]["text"], "hello");
+    assert_eq!(answer.json()["choices"][0]["text"], "echo: What is prefill?");
     assert_eq!(answer.headers["x-went-into-resp-headers"], "true");
     let seen = engine.seen().pop().unwrap();
     assert_eq!(seen.body, BODY);

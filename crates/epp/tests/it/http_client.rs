@@ -56,6 +56,17 @@ pub(crate) async fn post(address: SocketAddr, path: &str, headers: &[(&str, &str
     send(address, Method::POST, path, headers, body).await
 }
 
+/// Sends `n` completions with different prompts at once and checks that each answer is to its own prompt.
+pub(crate) async fn check_concurrent_completions(address: SocketAddr, n: usize) {
+    let answers = (0..n).map(|idx| async move {
+        let body = format!(r#"{{"model":"llmd-tiny","prompt":"question {idx}"}}"#);
+        let answer = post(address, "/v1/completions", &[], &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["choices"][0]["text"], format!("echo: question {idx}"));
+    });
+    futures_util::future::join_all(answers).await;
+}
+
 async fn send(
     address: SocketAddr,
     method: Method,

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::engine::{DeadEndpoint, Engine, N_CHUNKS};
-use crate::http_client::{get, post, start};
+use crate::http_client::{check_concurrent_completions, get, post, start};
 use crate::stack::Stack;
 use crate::within;
 
@@ -29,7 +29,7 @@ async fn a_completion_goes_through_unchanged_but_for_routing() {
     ];
     let answer = post(stack.proxy(), PATH, &spoofed, BODY).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.json()["choices"][0]["text"], "hello");
+    assert_eq!(answer.json()["choices"][0]["text"], "echo: What is prefill?");
     assert_eq!(answer.headers["x-request-id"], "mine");
     assert_eq!(answer.headers["content-type"], "application/json");
 
@@ -43,6 +43,14 @@ async fn a_completion_goes_through_unchanged_but_for_routing() {
         assert_eq!(seen.header(name), None, "{name}");
     }
     assert_ne!(seen.header("x-gateway-destination-endpoint"), Some("127.0.0.1:1"));
+}
+
+#[tokio::test]
+async fn many_requests_at_once_get_their_own_answers() {
+    let (first, second) = (Engine::start().await, Engine::start().await);
+    let stack = Stack::start(&[&first, &second]).await;
+    check_concurrent_completions(stack.proxy(), 64).await;
+    assert_eq!(first.seen().len() + second.seen().len(), 64);
 }
 
 #[tokio::test]
