@@ -1,7 +1,8 @@
 //! Every path that a document names is there.
 //!
 //! A path is what stands between back-quotes or in a link, has no space and begins with an entry of the root
-//! folder. `{a,b}` means each of them; `*` and `<name>` stand for anything, so the path counts up to there.
+//! folder. `{a,b}` means each of them; `*`, `<name>` and `my_name` stand for anything, so the path counts up to
+//! there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,14 +43,15 @@ fn named_paths(text: &str, entries: &BTreeSet<String>) -> BTreeSet<String> {
     expanded.filter(|path| entries.contains(&first(path)) && first(path) != "target").collect()
 }
 
-/// `a/{b,c}.rs` as `a/b.rs` and `a/c.rs`; `a/<b>/c` and `a/*/c` as `a`.
+/// `a/{b,c}.rs` as `a/b.rs` and `a/c.rs`; `a/<b>/c`, `a/*/c` and `a/my_b.rs` as `a`.
 fn expand(path: &str) -> Vec<String> {
     if let Some((front, rest)) = path.split_once('{')
         && let Some((choices, back)) = rest.split_once('}')
     {
         return choices.split(',').flat_map(|it| expand(&format!("{front}{it}{back}"))).collect();
     }
-    let fixed = path.split('/').take_while(|part| !part.contains(['*', '<', '…']));
+    let is_fixed = |part: &&str| !part.contains(['*', '<', '…']) && !part.starts_with("my_");
+    let fixed = path.split('/').take_while(is_fixed);
     vec![fixed.collect::<Vec<_>>().join("/")]
 }
 
@@ -61,9 +63,9 @@ mod tests {
     #[test]
     fn finds_paths_in_quotes_and_links() {
         let entries = ["crates", "README.md", "target"].map(str::to_owned).into();
-        let text = "See `crates/a/src/{b,c}.rs`, `crates/<name>/Cargo.toml`, `Backend`, `a/b`, `cargo run crates`,\n\
+        let text = "See `crates/a/src/{b,c}.rs`, `crates/<name>/Cargo.toml`, `crates/f/my_g.rs`, `Backend`, `a/b`, `cargo run crates`,\n\
                     `target/x`, [d](crates/d#e), [f](https://g/h) and `README.md`.";
-        let expected = ["README.md", "crates", "crates/a/src/b.rs", "crates/a/src/c.rs", "crates/d"];
+        let expected = ["README.md", "crates", "crates/a/src/b.rs", "crates/a/src/c.rs", "crates/d", "crates/f"];
         assert_eq!(named_paths(text, &entries).into_iter().collect::<Vec<_>>(), expected);
     }
 
