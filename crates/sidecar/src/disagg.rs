@@ -161,8 +161,9 @@ async fn attempt(shared: &Shared, split: &Split<'_>, endpoint: &Authority, body:
     if parts.status.is_success() {
         return match PrefillReply::parse(&body) {
             Ok(reply) => Prefilled::Done(reply),
-            Err(source) => {
-                Prefilled::Refused(Error::PrefillReply { endpoint: endpoint.clone(), source }.response())
+            Err(error) => {
+                tracing::warn!(%endpoint, "the prefill answer is no JSON object");
+                Prefilled::Refused(Error::PrefillReply(error).response())
             }
         };
     }
@@ -191,7 +192,8 @@ fn unavailable(endpoint: &Authority, source: SendError) -> Prefilled {
         SendError::Transport(_) => "transport",
         SendError::Timeout { .. } => "timeout",
     };
-    let response = Error::Prefill { endpoint: endpoint.clone(), source }.response();
+    tracing::warn!(%endpoint, reason, "prefill failed");
+    let response = Error::Prefill(source).response();
     Prefilled::Unavailable(Unavailable { reason, response })
 }
 

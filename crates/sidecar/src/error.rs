@@ -3,7 +3,6 @@
 //! The body is vLLM's error object, with its content type set.
 
 use bytes::Bytes;
-use http::uri::Authority;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
@@ -45,23 +44,11 @@ pub enum Error {
     #[error("CONNECT is not supported")]
     Tunnel,
     /// A prefill engine answered 2xx with something else than JSON.
-    #[error("the prefill endpoint {endpoint} answered no JSON object")]
-    PrefillReply {
-        /// Who.
-        endpoint: Authority,
-        /// What the parser said.
-        #[source]
-        source: serde_json::Error,
-    },
+    #[error("the prefill endpoint answered no JSON object")]
+    PrefillReply(#[source] serde_json::Error),
     /// A prefill engine did not answer.
-    #[error("the prefill endpoint {endpoint} did not answer")]
-    Prefill {
-        /// Who.
-        endpoint: Authority,
-        /// Why.
-        #[source]
-        source: SendError,
-    },
+    #[error("the prefill endpoint did not answer")]
+    Prefill(#[source] SendError),
     /// All prefill attempts together took too long.
     #[error("prefill did not end within {seconds} s")]
     PrefillTimeout {
@@ -86,14 +73,14 @@ impl Error {
             | Self::PrefillHeader(_)
             | Self::UnknownRank { .. }
             | Self::Tunnel
-            | Self::PrefillReply { .. } => (StatusCode::BAD_REQUEST, "BadRequestError"),
+            | Self::PrefillReply(_) => (StatusCode::BAD_REQUEST, "BadRequestError"),
             Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
             Self::Decode(SendError::Connect(_)) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::Decode(SendError::Timeout { .. }) | Self::PrefillTimeout { .. } => {
                 (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout")
             }
-            Self::Decode(SendError::Transport(_)) | Self::Prefill { .. } => {
+            Self::Decode(SendError::Transport(_)) | Self::Prefill(_) => {
                 (StatusCode::BAD_GATEWAY, "BadGateway")
             }
             Self::Panic => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
@@ -108,7 +95,7 @@ impl Error {
         let report = llmd_common::report::Report(self);
         let message = match self {
             Self::Decode(SendError::Connect(_)) => {
-                "the decode node is not ready: its engine accepts no connection".to_owned()
+                "the decode node is not ready: cannot connect to its engine".to_owned()
             }
             _ if status.is_client_error() => report.to_string(),
             _ => self.to_string(),

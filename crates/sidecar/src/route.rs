@@ -102,21 +102,18 @@ pub fn prefill_candidates(headers: &HeaderMap) -> Result<Vec<Authority>, Malform
 }
 
 /// The data-parallel rank that `x-data-parallel-host-port` selects, `None` without the header. Rank r is
-/// `pod_ip:first_port+r`; an unknown `pod_ip` is the empty text.
+/// `pod_ip:listen_ports[r]`; an unknown `pod_ip` is the empty text.
 ///
 /// # Errors
 /// When the header names no rank of this pod; the value is returned.
 pub fn data_parallel_rank(
     headers: &HeaderMap,
     pod_ip: &str,
-    first_port: u16,
-    n_ranks: u16,
-) -> Result<Option<u16>, String> {
+    listen_ports: &[u16],
+) -> Result<Option<usize>, String> {
     let Some(value) = headers.get(headers::DATA_PARALLEL_HOST_PORT) else { return Ok(None) };
     let value = String::from_utf8_lossy(value.as_bytes());
     let value = value.trim();
-    (0..n_ranks)
-        .find(|rank| format!("{pod_ip}:{}", first_port + rank) == value)
-        .map(Some)
-        .ok_or_else(|| value.to_owned())
+    let is_named = |port: &u16| format!("{pod_ip}:{port}") == value;
+    listen_ports.iter().position(is_named).map(Some).ok_or_else(|| value.to_owned())
 }

@@ -94,6 +94,7 @@ impl Sidecar {
         let shared = Shared {
             prefiller: upstream(config.prefiller_tls, None)?,
             decoder: upstream(config.decoder_tls, config.response_timeout)?,
+            listen_ports: addresses.iter().map(SocketAddr::port).collect(),
             decoders,
             metrics: Metrics::new(&registry, config.connector.name()),
             config,
@@ -133,7 +134,7 @@ impl Sidecar {
         }
         let tls = tls.map(TlsAcceptor::from);
         for (rank, (listener, address)) in (0..).zip(listeners.into_iter().zip(addresses)) {
-            tracing::info!(%address, rank, engine = %shared.decoders[usize::from(rank)], "listening");
+            tracing::info!(%address, rank, engine = %shared.decoders[rank], "listening");
             let service = Service::new(Arc::clone(&shared), rank);
             let service = service_fn(move |request| {
                 let service = service.clone();

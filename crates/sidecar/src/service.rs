@@ -31,6 +31,8 @@ pub struct Shared {
     pub prefiller: Upstream,
     /// Connections to the local engine.
     pub decoder: Upstream,
+    /// Where each rank is listened for.
+    pub listen_ports: Vec<u16>,
     /// The local engine of each rank.
     pub decoders: Vec<Authority>,
     /// The sidecar's own metrics.
@@ -41,20 +43,19 @@ pub struct Shared {
 #[derive(Debug, Clone)]
 pub struct Service {
     shared: Arc<Shared>,
-    rank: u16,
+    rank: usize,
 }
 
 impl Service {
     /// The service of a rank's listener.
     #[must_use]
-    pub const fn new(shared: Arc<Shared>, rank: u16) -> Self {
+    pub const fn new(shared: Arc<Shared>, rank: usize) -> Self {
         Self { shared, rank }
     }
 
     /// Answers one request. A panic costs this request alone.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let answered = AssertUnwindSafe(self.route(request)).catch_unwind().await;
-        answered.unwrap_or(Err(Error::Panic)).unwrap_or_else(|error| error.response())
+        isolated(self.route(request)).await.unwrap_or_else(|error| error.response())
     }
 
     async fn route(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Error> {
@@ -67,7 +68,7 @@ impl Service {
             Route::Engine => {
                 let peer = peer(&request);
                 let (parts, body) = request.into_parts();
-                let engine = &self.shared.decoders[usize::from(self.rank)];
+                let engine = &self.shared.decoders[self.rank];
                 proxy::forward(&self.shared.decoder, engine, proxy::head(parts, peer), Either::Right(body))
                     .await
             }
@@ -93,17 +94,35 @@ impl Service {
 
     /// The local engine that a request goes to: this listener's, unless rank 0 is asked for another one.
     fn decoder(&self, headers: &HeaderMap) -> Result<&Authority, Error> {
-        let config = &self.shared.config;
+        let shared = &self.shared;
         let mut rank = self.rank;
-        if rank == 0 && config.data_parallel_size > 1 {
-            let named =
-                route::data_parallel_rank(headers, &config.pod_ip, config.port, config.data_parallel_size);
+        if rank == 0 && shared.decoders.len() > 1 {
+            let named = route::data_parallel_rank(headers, &shared.config.pod_ip, &shared.listen_ports);
             rank = named.map_err(|value| Error::UnknownRank { value })?.unwrap_or(0);
         }
-        Ok(&self.shared.decoders[usize::from(rank)])
+        Ok(&shared.decoders[rank])
     }
+}
+
+/// Turns a panic of one request into its error. The state that requests share is counters and connection pools,
+/// which a panic between two operations leaves whole.
+async fn isolated<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    AssertUnwindSafe(request).catch_unwind().await.unwrap_or(Err(Error::Panic))
 }
 
 fn peer(request: &Request<Incoming>) -> Option<IpAddr> {
     request.extensions().get::<Peer>().map(|it| it.0.ip().to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_its_request() {
+        let bug = async || -> Result<(), Error> { panic!("a bug") };
+        let error = isolated(bug()).await.unwrap_err();
+        assert_eq!(error.response().status(), 500);
+        assert!(isolated(async { Ok(()) }).await.is_ok());
+    }
 }

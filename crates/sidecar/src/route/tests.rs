@@ -64,10 +64,10 @@ fn malformed_candidates_are_named() {
 #[test]
 fn data_parallel_rank_by_port() {
     let rank = |value: &str| {
-        data_parallel_rank(&headers(&[(headers::DATA_PARALLEL_HOST_PORT, value)]), "10.0.0.9", 8000, 2)
+        data_parallel_rank(&headers(&[(headers::DATA_PARALLEL_HOST_PORT, value)]), "10.0.0.9", &[8000, 8001])
     };
     assert_eq!(rank("10.0.0.9:8001"), Ok(Some(1)));
     assert_eq!(rank("10.0.0.9:8002"), Err("10.0.0.9:8002".to_owned()));
     assert_eq!(rank("10.0.0.8:8000"), Err("10.0.0.8:8000".to_owned()));
-    assert_eq!(data_parallel_rank(&HeaderMap::new(), "", 8000, 2), Ok(None));
+    assert_eq!(data_parallel_rank(&HeaderMap::new(), "", &[8000]), Ok(None));
 }
