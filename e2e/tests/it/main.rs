@@ -1,5 +1,7 @@
 //! End-to-end stories: real processes, real sockets, the demo model's exact answers.
 
+#![expect(clippy::print_stdout, reason = "stories report what they saw")]
+
 mod bad_input;
 mod faults;
 mod lifecycle;
