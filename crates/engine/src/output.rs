@@ -58,7 +58,7 @@ pub struct SampledToken {
 }
 
 /// End of a sequence.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finish {
     /// Why it ended.
     pub reason: FinishReason,
@@ -70,6 +70,7 @@ pub struct Finish {
 
 /// News about one sequence, in order.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "the large one comes once a sequence")]
 pub enum EngineOutput {
     /// The sequence was scheduled for the first time.
     Scheduled {

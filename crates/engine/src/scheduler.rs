@@ -291,19 +291,18 @@ impl Scheduler {
         Some(Admission { id, n_cached, n_transferred: n_cached - n_local })
     }
 
-    /// The blocks of a sequence's prompt with their hashes, the last one possibly partial. The prompt's KV must
-    /// be complete.
+    /// The blocks of a sequence's prompt with their hashes, the last one possibly partial. `None` while the
+    /// prompt's KV is not complete, as after a preemption.
     #[must_use]
-    pub fn prompt_blocks(&self, id: SequenceId) -> Vec<(BlockId, BlockHash)> {
-        let Some(sequence) = self.sequences.get(&id) else { return Vec::new() };
-        debug_assert!(sequence.n_computed >= sequence.n_prompt, "the prompt is computed");
+    pub fn prompt_blocks(&self, id: SequenceId) -> Option<Vec<(BlockId, BlockHash)>> {
+        let sequence = self.sequences.get(&id).filter(|it| it.n_computed >= it.n_prompt)?;
         let hashes = self.cache.prompt_hashes(&sequence.table, sequence.prompt());
-        sequence.table.blocks().iter().copied().zip(hashes).collect()
+        Some(sequence.table.blocks().iter().copied().zip(hashes).collect())
     }
 
-    /// Keeps the blocks of a sequence's prompt until the lease ends.
+    /// Keeps the blocks of [`Self::prompt_blocks`] until the lease ends.
     pub fn pin_prompt(&mut self, id: SequenceId, lease: LeaseId) {
-        if let Some(sequence) = self.sequences.get(&id) {
+        if let Some(sequence) = self.sequences.get(&id).filter(|it| it.n_computed >= it.n_prompt) {
             let n_blocks = sequence.n_prompt.div_ceil(self.cache.block_size());
             self.cache.pin(lease, &sequence.table, n_blocks);
         }

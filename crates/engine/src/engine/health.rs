@@ -61,8 +61,8 @@ impl EngineHealth {
         self.n_steps.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A step with `n_running` sequences begins.
-    pub(super) fn step_begins(&self, now: Instant, n_running: usize) {
+    /// `n_running` sequences are in the batch: a step with them begins, or a command ended some between steps.
+    pub(super) fn note_running(&self, now: Instant, n_running: usize) {
         if self.n_running() == 0 {
             self.note_progress(now);
         }
@@ -99,7 +99,7 @@ mod tests {
         let start = Instant::now();
         let later = start + Duration::from_secs(60);
         assert_eq!(health.stalled_for(later), Duration::ZERO);
-        health.step_begins(later, 2);
+        health.note_running(later, 2);
         assert_eq!(health.stalled_for(later), Duration::ZERO, "the idle minute does not count");
         assert_eq!(health.stalled_for(later + Duration::from_secs(5)), Duration::from_secs(5));
         health.step_ended(later + Duration::from_secs(5), 0);

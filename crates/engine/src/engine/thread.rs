@@ -91,6 +91,10 @@ impl EngineThread {
             outputs,
         } = request;
         let n_prompt = prompt.len();
+        if self.streams.contains_key(&id) {
+            tracing::error!(request_id, id = id.0, "sequence dropped: its id is in use");
+            return self.parts.queue.leave(1, n_prompt);
+        }
         let remote_prefill = self.awaits_remote_prefill(id, kv_transfer.as_ref());
         let prompt_logits = sampling.prompt_logprobs.is_some();
         let stream = Stream {
@@ -167,7 +171,7 @@ impl EngineThread {
     #[expect(clippy::cast_precision_loss, reason = "token counts stay far below 2^53")]
     fn compute(&mut self, plan: &StepPlan) {
         let parts = &mut self.parts;
-        parts.health.step_begins(Instant::now(), parts.scheduler.n_running());
+        parts.health.note_running(Instant::now(), parts.scheduler.n_running());
         let result = run_step(parts.runner.as_mut(), plan, &mut self.logits);
         let now = Instant::now();
         match result {
@@ -261,6 +265,7 @@ impl EngineThread {
     }
 
     fn update_gauges(&self) {
+        self.parts.health.note_running(Instant::now(), self.parts.scheduler.n_running());
         let EngineParts { scheduler, metrics, .. } = &self.parts;
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         metrics.running.set(gauge(scheduler.n_running()));

@@ -79,7 +79,7 @@ impl EngineThread {
         }
         let parts = &mut self.parts;
         let connector = parts.connector.as_mut()?;
-        let blocks = parts.scheduler.prompt_blocks(id);
+        let blocks = parts.scheduler.prompt_blocks(id)?;
         let blocks = blocks
             .into_iter()
             .map(|(id, hash)| OfferedBlock { id, hash, page: parts.runner.read_block(id) })

@@ -170,7 +170,7 @@ proptest! {
         top_p in prop_oneof![Just(1.0_f32), 0.05_f32..1.0],
         min_p in prop_oneof![Just(0.0_f32), 0.01_f32..0.9],
     ) {
-        let params = SamplingParams { temperature, top_k, top_p, min_p, ..greedy() };
+        let params = SamplingParams { temperature, top_p, top_k, min_p, ..greedy() };
         let expected = expected_probabilities(&logits, &params);
         for (token, (actual, expected)) in shares(&logits, &params).iter().zip(expected).enumerate() {
             prop_assert!((actual - expected).abs() < 2e-3, "token {token}: {actual} instead of {expected}");

@@ -156,6 +156,25 @@ fn an_aborted_prefill_offers_nothing() {
 }
 
 #[test]
+fn a_preempted_prompt_is_not_offered() {
+    let mut rig = Rig::new(BLOCK_SIZE, config(4));
+    let mut first = rig.add(&prompt(4), greedy(6));
+    let mut second = rig.add_with(&[30, 31, 32, 33], greedy(6), |request| {
+        request.kv_transfer.get_or_insert_default().do_remote_decode = true;
+    });
+    // Three blocks: when both need a second one, the later sequence loses its blocks.
+    rig.core.step();
+    rig.core.step();
+    assert_eq!(rig.core.parts.scheduler.n_waiting(), 1);
+    rig.core.handle(Command::Finish(second.id));
+    let finish = second.answer().finish.unwrap();
+    assert_eq!((finish.reason, finish.kv_transfer), (FinishReason::Stop, None));
+    rig.run_until_idle();
+    assert_eq!(first.answer().token_ids(), alone(&prompt(4), 6));
+    rig.assert_empty();
+}
+
+#[test]
 fn without_a_connector_the_prompt_is_computed_here() {
     let (_, mut consumer) = pair();
     consumer.core.parts.connector = None;
