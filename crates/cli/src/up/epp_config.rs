@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::up::ports::Ports;
 
-/// Prefill and decode apart. A prompt goes to a prefill engine unless the chosen decode endpoint holds it in its
+/// Prefill and decode apart. A cached prompt outweighs running requests until others wait as well. A prompt goes to a prefill engine unless the chosen decode endpoint holds it in its
 /// cache already: with `nonCachedTokens: 1` one uncached token is enough, so that short prompts show the whole
 /// way and repeated ones the short cut.
 const DISAGGREGATED: &str = r"apiVersion: llm-d.ai/v1alpha1
@@ -21,6 +21,7 @@ plugins:
 - type: prefix-cache-scorer
 - type: queue-scorer
 - type: kv-cache-utilization-scorer
+- type: running-requests-size-scorer
 - type: prefill-filter
 - type: decode-filter
 - type: max-score-picker
@@ -39,6 +40,8 @@ schedulingProfiles:
     weight: 2
   - pluginRef: queue-scorer
     weight: 1
+  - pluginRef: running-requests-size-scorer
+    weight: 1
   - pluginRef: kv-cache-utilization-scorer
     weight: 1
   - pluginRef: max-score-picker
@@ -48,6 +51,8 @@ schedulingProfiles:
   - pluginRef: prefix-cache-scorer
     weight: 2
   - pluginRef: queue-scorer
+    weight: 1
+  - pluginRef: running-requests-size-scorer
     weight: 1
   - pluginRef: kv-cache-utilization-scorer
     weight: 1
@@ -72,6 +77,7 @@ plugins:
 - type: prefix-cache-scorer
 - type: queue-scorer
 - type: kv-cache-utilization-scorer
+- type: running-requests-size-scorer
 - type: max-score-picker
 schedulingProfiles:
 - name: default
@@ -79,6 +85,8 @@ schedulingProfiles:
   - pluginRef: prefix-cache-scorer
     weight: 2
   - pluginRef: queue-scorer
+    weight: 1
+  - pluginRef: running-requests-size-scorer
     weight: 1
   - pluginRef: kv-cache-utilization-scorer
     weight: 1
