@@ -23,6 +23,11 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::shutdown::Shutdown;
 
+/// Time between two pings of an HTTP/2 client, which finds out that a silent one is gone.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Time a client has to answer a ping before its streams are dropped.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -119,6 +124,8 @@ fn connection_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
     builder
 }
