@@ -52,7 +52,7 @@ pub struct EndpointPickerConfig {
 }
 
 /// One entry of `plugins`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginSpec {
     /// Defaults to the type.
@@ -111,7 +111,7 @@ pub struct Reference {
 }
 
 /// `dataLayer`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct DataLayerSpec {
     /// Whether engine metrics are scraped without being asked for; true when absent.

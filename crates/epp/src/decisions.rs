@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use crate::datastore::{Endpoint, EngineMetrics};
-use crate::request::InferenceRequest;
+use crate::request::{InferenceRequest, PrefixMatches};
 use crate::scheduling::{Candidate, ProfileRun, Schedule};
 
 /// Decisions that are kept; older ones are dropped.
@@ -40,6 +40,8 @@ pub struct Decision {
     model: String,
     target_model: String,
     candidates: Vec<Seen>,
+    /// What each prefix producer found.
+    prefix_matches: Vec<PrefixMatches>,
     runs: Vec<ProfileRun>,
     outcome: Outcome,
 }
@@ -50,8 +52,6 @@ struct Seen {
     endpoint: Arc<Endpoint>,
     metrics: EngineMetrics,
     in_flight: u32,
-    /// One number a prefix producer.
-    cached_blocks: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -93,7 +93,6 @@ impl Decision {
             endpoint: Arc::clone(it.endpoint),
             metrics: it.metrics,
             in_flight: it.endpoint.state.in_flight(),
-            cached_blocks: request.prefix_matches.iter().map(|matches| matches.cached(it.index)).collect(),
         };
         Self {
             request_id: request.id.as_ref().to_owned(),
@@ -101,6 +100,7 @@ impl Decision {
             model: request.model.as_ref().to_owned(),
             target_model: request.target_model.as_ref().to_owned(),
             candidates: candidates.iter().map(seen).collect(),
+            prefix_matches: request.prefix_matches.clone(),
             runs,
             outcome,
         }
@@ -124,9 +124,26 @@ impl Decision {
             "destinations": destinations,
             "set_headers": set_headers,
             "error": error,
-            "candidates": self.candidates.iter().map(Seen::to_json).collect::<Vec<_>>(),
+            "candidates": self.candidates_to_json(),
             "profiles": self.runs.iter().map(|run| self.run_to_json(run)).collect::<Vec<_>>(),
         })
+    }
+
+    fn candidates_to_json(&self) -> Vec<Value> {
+        let candidate = |(index, seen): (usize, &Seen)| {
+            let EngineMetrics { waiting_requests, running_requests, kv_cache_usage, .. } = seen.metrics;
+            json!({
+                "endpoint": seen.endpoint.host_port,
+                "name": seen.endpoint.spec.name,
+                "role": seen.endpoint.role(),
+                "in_flight": seen.in_flight,
+                "waiting_requests": waiting_requests,
+                "running_requests": running_requests,
+                "kv_cache_usage": kv_cache_usage,
+                "cached_blocks": self.prefix_matches.iter().map(|it| it.cached(index)).collect::<Vec<_>>(),
+            })
+        };
+        self.candidates.iter().enumerate().map(candidate).collect()
     }
 
     fn run_to_json(&self, run: &ProfileRun) -> Value {
@@ -178,22 +195,6 @@ impl Decision {
             .enumerate()
             .map(|(position, &index)| (self.name(index).to_owned(), value(position, index)))
             .collect()
-    }
-}
-
-impl Seen {
-    fn to_json(&self) -> Value {
-        let EngineMetrics { waiting_requests, running_requests, kv_cache_usage, .. } = self.metrics;
-        json!({
-            "endpoint": self.endpoint.host_port,
-            "name": self.endpoint.spec.name,
-            "role": self.endpoint.role(),
-            "in_flight": self.in_flight,
-            "waiting_requests": waiting_requests,
-            "running_requests": running_requests,
-            "kv_cache_usage": kv_cache_usage,
-            "cached_blocks": self.cached_blocks,
-        })
     }
 }
 

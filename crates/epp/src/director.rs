@@ -151,7 +151,7 @@ impl Director {
         let (routed, tracker) = self
             .pick(request, candidates, &metrics, received)
             .inspect_err(|rejection| metrics.count_error(rejection.code()))?;
-        let body = rewritten.unwrap_or_else(|| body.clone());
+        let body = rewritten.unwrap_or(body);
         Ok((Routed { body, ..routed }, tracker))
     }
 

@@ -14,38 +14,24 @@ use crate::request::PrefixMatches;
 
 mod buckets;
 mod labels;
+mod pool;
 mod request;
 
 use labels::BoundedLabel;
+use pool::PoolFamilies;
+use request::RequestFamilies;
 pub use request::RequestMetrics;
 
 const MAX_MODEL_NAMES: usize = 1000;
 const MAX_FAIRNESS_IDS: usize = 1000;
 
-/// Labels of every series about a request.
-const REQUEST_LABELS: [&str; 4] = ["model_name", "target_model_name", "fairness_id", "priority"];
-
 /// Every series of the picker.
 #[derive(Debug)]
 pub struct Metrics {
-    pool_name: String,
     model_names: BoundedLabel,
     fairness_ids: BoundedLabel,
-    requests: CounterVec,
-    request_errors: CounterVec,
-    request_duration: HistogramVec,
-    request_size: HistogramVec,
-    response_size: HistogramVec,
-    input_tokens: HistogramVec,
-    output_tokens: HistogramVec,
-    cached_tokens: HistogramVec,
-    running: GaugeVec,
-    ttft: HistogramVec,
-    ready_endpoints: GaugeVec,
-    average_kv_cache_utilization: GaugeVec,
-    average_queue_size: GaugeVec,
-    average_running_requests: GaugeVec,
-    per_endpoint_queue_size: GaugeVec,
+    requests: RequestFamilies,
+    pool: PoolFamilies,
     scheduler_duration: Histogram,
     scheduler_attempts: CounterVec,
     plugin_duration: HistogramVec,
@@ -84,8 +70,6 @@ impl Metrics {
     #[must_use]
     pub fn new(registry: &Registry, pool_name: &str) -> Arc<Self> {
         let family = Family(registry);
-        let request = &REQUEST_LABELS[..];
-        let with = |label| [request, &[label][..]].concat();
         let plugin = &["plugin_name", "plugin_type"][..];
         let scheduler_duration = family.histogram(
             "scheduler_e2e_duration_seconds",
@@ -100,91 +84,10 @@ impl Metrics {
         );
         info.with_label_values(&["", build_info::VERSION]).set(1.0);
         Arc::new(Self {
-            pool_name: pool_name.to_owned(),
             model_names: BoundedLabel::new(MAX_MODEL_NAMES),
             fairness_ids: BoundedLabel::new(MAX_FAIRNESS_IDS),
-            requests: family.counter(
-                "request_total",
-                request,
-                "Counter of inference objective requests broken out for each model and target model.",
-            ),
-            request_errors: family.counter(
-                "request_error_total",
-                &with("error_code"),
-                "Counter of inference objective requests errors broken out for each model and target model.",
-            ),
-            request_duration: family.histogram(
-                "request_duration_seconds",
-                request,
-                buckets::LATENCY,
-                "Inference objective response latency distribution in seconds for each model and target model.",
-            ),
-            request_size: family.histogram(
-                "request_size_bytes",
-                request,
-                buckets::REQUEST_BYTES,
-                "Inference objective requests size distribution in bytes for each model and target model.",
-            ),
-            response_size: family.histogram(
-                "response_size_bytes",
-                request,
-                buckets::RESPONSE_BYTES,
-                "Inference objective responses size distribution in bytes for each model and target model.",
-            ),
-            input_tokens: family.histogram(
-                "request_input_tokens",
-                request,
-                buckets::INPUT_TOKENS,
-                "Inference objective input token count distribution for requests in each model.",
-            ),
-            output_tokens: family.histogram(
-                "request_output_tokens",
-                request,
-                buckets::OUTPUT_TOKENS,
-                "Inference objective output token count distribution for requests in each model.",
-            ),
-            cached_tokens: family.histogram(
-                "request_cached_tokens",
-                request,
-                buckets::INPUT_TOKENS,
-                "Inference objective prompt cached token count distribution for requests in each model.",
-            ),
-            running: family.gauge(
-                "request_running",
-                request,
-                "Inference objective number of running requests in each model.",
-            ),
-            ttft: family.histogram(
-                "request_ttft_seconds",
-                &with("streaming"),
-                buckets::LATENCY,
-                "Time from the request to the first chunk of its response in seconds.",
-            ),
-            ready_endpoints: family.gauge(
-                "ready_endpoints",
-                &["name"],
-                "The number of ready endpoints in the inference server pool.",
-            ),
-            average_kv_cache_utilization: family.gauge(
-                "average_kv_cache_utilization",
-                &["name"],
-                "The average kv cache utilization for an inference server pool.",
-            ),
-            average_queue_size: family.gauge(
-                "average_queue_size",
-                &["name"],
-                "The average number of requests pending in the model server queue.",
-            ),
-            average_running_requests: family.gauge(
-                "average_running_requests",
-                &["name"],
-                "The average number of running requests across model servers in the pool.",
-            ),
-            per_endpoint_queue_size: family.gauge(
-                "per_endpoint_queue_size",
-                &["name", "model_server_endpoint"],
-                "The total number of requests pending in the model server queue for each underlying endpoint.",
-            ),
+            requests: RequestFamilies::new(&family),
+            pool: PoolFamilies::new(&family, pool_name),
             scheduler_duration: scheduler_duration.with_label_values(&[] as &[&str]),
             scheduler_attempts: family.counter(
                 "scheduler_attempts_total",
@@ -303,30 +206,8 @@ impl Metrics {
     }
 
     /// Sets the gauges about the whole pool.
-    #[expect(clippy::cast_precision_loss, reason = "endpoints of a pool are far fewer than 2^52")]
     pub fn set_pool(&self, endpoints: &[Arc<Endpoint>]) {
-        let ready: Vec<_> = endpoints.iter().filter(|it| it.state.is_reachable()).collect();
-        let name = [self.pool_name.as_str()];
-        self.ready_endpoints.with_label_values(&name).set(ready.len() as f64);
-        let average = |value: &dyn Fn(&Endpoint) -> f64| {
-            ready.iter().map(|it| value(it)).sum::<f64>() / ready.len().max(1) as f64
-        };
-        self.average_kv_cache_utilization
-            .with_label_values(&name)
-            .set(average(&|it| it.state.metrics().kv_cache_usage));
-        self.average_queue_size
-            .with_label_values(&name)
-            .set(average(&|it| f64::from(it.state.metrics().waiting_requests)));
-        self.average_running_requests
-            .with_label_values(&name)
-            .set(average(&|it| f64::from(it.state.metrics().running_requests)));
-        // Endpoints that left must not keep their last value.
-        self.per_endpoint_queue_size.reset();
-        for endpoint in ready {
-            self.per_endpoint_queue_size
-                .with_label_values(&[&*self.pool_name, &endpoint.spec.name])
-                .set(f64::from(endpoint.state.metrics().waiting_requests));
-        }
+        self.pool.set(endpoints);
     }
 }
 

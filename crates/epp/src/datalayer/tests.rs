@@ -1,9 +1,9 @@
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 
 use super::*;
 use crate::config::EndpointPickerConfig;
@@ -11,25 +11,45 @@ use crate::config::graph::Graph;
 use crate::datastore::EngineMetrics;
 use crate::testing::endpoint;
 
-/// An engine that serves metrics, counts scrapes and connections, and dies when dropped.
+/// An engine that serves metrics and counts scrapes. Dropping it is its sudden death: it runs on a runtime of
+/// its own, so that listener and connections go at once.
 struct FakeEngine {
-    address: SocketAddr,
+    port: u16,
     scrapes: Arc<AtomicU32>,
-    _server: AbortOnDropHandle<()>,
+    runtime: Option<Runtime>,
 }
 
-async fn engine(port: u16, page: &'static str) -> FakeEngine {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let scrapes = Arc::new(AtomicU32::new(0));
-    let counter = Arc::clone(&scrapes);
-    let metrics = get(move || async move {
-        counter.fetch_add(1, Ordering::Relaxed);
-        page
-    });
-    let router = Router::new().route("/metrics", metrics);
-    let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    FakeEngine { address, scrapes, _server: AbortOnDropHandle::new(server) }
+impl FakeEngine {
+    fn start(port: u16, router: Router) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let scrapes = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&scrapes);
+        let router = router.layer(axum::middleware::map_request(move |request: axum::extract::Request| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(request)
+        }));
+        runtime.spawn(async move {
+            axum::serve(TcpListener::from_std(listener).unwrap(), router).await.unwrap();
+        });
+        Self { port, scrapes, runtime: Some(runtime) }
+    }
+
+    fn n_scrapes(&self) -> u32 {
+        self.scrapes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for FakeEngine {
+    fn drop(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+fn with_page() -> Router {
+    Router::new().route("/metrics", get(|| async { PAGE }))
 }
 
 fn scraping() -> Scraping {
@@ -52,10 +72,10 @@ const PAGE: &str = "vllm:num_requests_waiting 3\nvllm:num_requests_running 2\nvl
 
 #[tokio::test]
 async fn reads_metrics_and_notices_death_and_return() {
-    let first = engine(0, PAGE).await;
+    let engine = FakeEngine::start(0, with_page());
+    let port = engine.port;
     let (store, shutdown) = (Arc::new(Datastore::default()), Shutdown::new());
     start(Arc::clone(&store), scraping(), &Metrics::unregistered(), &shutdown);
-    let port = first.address.port();
     store.replace(vec![endpoint("a").port(port).spec()]);
     let state = Arc::clone(&store.endpoints()[0].state);
     let expected = EngineMetrics {
@@ -68,45 +88,36 @@ async fn reads_metrics_and_notices_death_and_return() {
     eventually(|| state.metrics() == expected).await;
     assert!(state.is_reachable());
 
-    // axum tasks outlive the listener, so the connection must be cut too: a runtime of its own would do the
-    // same. Dropping the server closes the listener; replacing the endpoint list closes the scraper's side.
-    drop(first);
-    store.replace(vec![]);
-    store.replace(vec![endpoint("a").port(port).spec()]);
-    let state = Arc::clone(&store.endpoints()[0].state);
+    let first_life = state.id();
+    drop(engine);
     eventually(|| !state.is_reachable()).await;
+    assert_ne!(state.id(), first_life);
 
-    let _second = engine(port, PAGE).await;
-    eventually(|| state.is_reachable() && state.metrics() == expected).await;
+    let _engine = FakeEngine::start(port, with_page());
+    eventually(|| state.is_reachable()).await;
 }
 
 #[tokio::test]
 async fn an_engine_without_metrics_is_still_reachable() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let _server =
-        AbortOnDropHandle::new(tokio::spawn(
-            async move { axum::serve(listener, Router::new()).await.unwrap() },
-        ));
-    let (store, shutdown, registry) =
-        (Arc::new(Datastore::default()), Shutdown::new(), prometheus::Registry::new());
-    let metrics = Metrics::new(&registry, "");
+    let engine = FakeEngine::start(0, Router::new());
+    let (store, shutdown, metrics) =
+        (Arc::new(Datastore::default()), Shutdown::new(), Metrics::unregistered());
     start(Arc::clone(&store), scraping(), &metrics, &shutdown);
-    store.replace(vec![endpoint("a").port(port).spec()]);
+    store.replace(vec![endpoint("a").port(engine.port).spec()]);
     eventually(|| metrics.poll_errors("metrics-data-source").get() > 10.0).await;
     assert!(store.endpoints()[0].state.is_reachable());
 }
 
 #[tokio::test]
 async fn endpoints_that_leave_are_not_scraped_any_more() {
-    let engine = engine(0, PAGE).await;
+    let engine = FakeEngine::start(0, with_page());
     let (store, shutdown) = (Arc::new(Datastore::default()), Shutdown::new());
     start(Arc::clone(&store), scraping(), &Metrics::unregistered(), &shutdown);
-    store.replace(vec![endpoint("a").port(engine.address.port()).spec()]);
-    eventually(|| engine.scrapes.load(Ordering::Relaxed) > 2).await;
+    store.replace(vec![endpoint("a").port(engine.port).spec()]);
+    eventually(|| engine.n_scrapes() > 2).await;
     store.replace(vec![]);
     tokio::time::sleep(Duration::from_millis(30)).await;
-    let n_scrapes = engine.scrapes.load(Ordering::Relaxed);
+    let n_scrapes = engine.n_scrapes();
     tokio::time::sleep(Duration::from_millis(30)).await;
-    assert_eq!(engine.scrapes.load(Ordering::Relaxed), n_scrapes);
+    assert_eq!(engine.n_scrapes(), n_scrapes);
 }

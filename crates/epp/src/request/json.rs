@@ -17,11 +17,13 @@ pub enum Json<'a> {
     Null,
     /// A boolean.
     Bool(bool),
-    /// A number; `Some` when it is a token id.
+    /// A number; `Some` when it could be a token id.
     Number(Option<u32>),
+    /// A non-empty array of nothing but token ids, kept small because prompts of this kind are long.
+    Tokens(Vec<u32>),
     /// A string.
     Text(Cow<'a, str>),
-    /// An array.
+    /// Any other array.
     Array(Vec<Self>),
     /// An object in its own order.
     Object(Vec<(Cow<'a, str>, Self)>),
@@ -35,7 +37,12 @@ impl<'a> Json<'a> {
             Self::Object(members) => {
                 members.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
             }
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::Array(_) => None,
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Tokens(_)
+            | Self::Text(_)
+            | Self::Array(_) => None,
         }
     }
 
@@ -44,7 +51,12 @@ impl<'a> Json<'a> {
     pub const fn as_text(&self) -> Option<&Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Array(_) | Self::Object(_) => None,
+            Self::Null
+            | Self::Bool(_)
+            | Self::Number(_)
+            | Self::Tokens(_)
+            | Self::Array(_)
+            | Self::Object(_) => None,
         }
     }
 }
@@ -93,7 +105,18 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
-        let mut array = Vec::new();
+        let mut tokens = Vec::new();
+        let first_other = loop {
+            match items.next_element()? {
+                Some(Json::Number(Some(id))) => tokens.push(id),
+                other => break other,
+            }
+        };
+        if first_other.is_none() && !tokens.is_empty() {
+            return Ok(Json::Tokens(tokens));
+        }
+        let mut array: Vec<_> = tokens.into_iter().map(|id| Json::Number(Some(id))).collect();
+        array.extend(first_other);
         while let Some(item) = items.next_element()? {
             array.push(item);
         }
@@ -116,9 +139,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Json::deserialize(deserializer)? {
             Json::Text(text) => Ok(Self(text)),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
-                Err(serde::de::Error::custom("object keys are strings"))
-            }
+            _ => Err(serde::de::Error::custom("object keys are strings")),
         }
     }
 }
@@ -132,6 +153,15 @@ mod tests {
         let json: Json<'_> = serde_json::from_str(r#"{"plain":"abc","escaped":"a\nb"}"#).unwrap();
         assert!(matches!(json.member("plain"), Some(Json::Text(Cow::Borrowed("abc")))));
         assert!(matches!(json.member("escaped"), Some(Json::Text(Cow::Owned(text))) if text == "a\nb"));
+    }
+
+    #[test]
+    fn arrays_of_token_ids_are_kept_small() {
+        let json = |text| serde_json::from_str::<Json<'_>>(text).unwrap();
+        assert_eq!(json("[1, 2]"), Json::Tokens(vec![1, 2]));
+        assert_eq!(json("[]"), Json::Array(vec![]));
+        let mixed = vec![Json::Number(Some(1)), Json::Number(None), Json::Number(Some(2))];
+        assert_eq!(json("[1, -1, 2]"), Json::Array(mixed));
     }
 
     #[test]

@@ -35,8 +35,8 @@ impl<'a> Prompt<'a> {
     }
 
     /// Adds token ids.
-    pub fn push_tokens(&mut self, tokens: impl Iterator<Item = u32>) {
-        let bytes: Vec<u8> = tokens.flat_map(u32::to_le_bytes).collect();
+    pub fn push_tokens(&mut self, tokens: &[u32]) {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|it| it.to_le_bytes()).collect();
         self.n_bytes += bytes.len();
         self.pieces.push(Piece::Bytes(bytes));
     }
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(prompt.n_tokens(), 0);
         prompt.push_text("abcde".into());
         assert_eq!(prompt.n_tokens(), 2);
-        prompt.push_tokens([1, 2, 3].into_iter());
+        prompt.push_tokens(&[1, 2, 3]);
         assert_eq!(prompt.n_tokens(), 5);
     }
 

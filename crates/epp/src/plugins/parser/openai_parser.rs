@@ -63,76 +63,51 @@ impl Parser for OpenaiParser {
         if let Some(tools) = fields.tools {
             prompt.push_text(Cow::Borrowed(tools.get()));
         }
-        match suffix {
-            "chat/completions" | "chat/completions/render" => match fields.messages {
-                Json::Array(messages) if !messages.is_empty() => {
-                    messages.into_iter().for_each(|it| push_message(&mut prompt, it));
-                }
-                _ => return Err(ParseError::Field { api: "chat completions", field: "valid messages" }),
-            },
-            "completions" | "completions/render" => {
-                push_required(&mut prompt, fields.prompt, "completions", "prompt")?;
+        let (api, field, value) = match suffix {
+            "chat/completions" | "chat/completions/render" => {
+                ("chat completions", "valid messages", non_empty_array(fields.messages))
             }
-            "images/generations" => {
-                push_required(&mut prompt, fields.prompt, "images generations", "prompt")?
-            }
-            "embeddings" => push_required(&mut prompt, fields.input, "embeddings", "input")?,
-            "conversations" => push_required(&mut prompt, fields.items, "conversations", "items")?,
+            "completions" | "completions/render" => ("completions", "prompt", fields.prompt),
+            "images/generations" => ("images generations", "prompt", fields.prompt),
+            "embeddings" => ("embeddings", "input", fields.input),
+            "conversations" => ("conversations", "items", fields.items),
             _ => {
                 push(&mut prompt, fields.instructions);
-                push_required(&mut prompt, fields.input, "responses", "input")?;
+                ("responses", "input", fields.input)
             }
+        };
+        if value == Json::Null {
+            return Err(ParseError::Field { api, field });
         }
+        push(&mut prompt, value);
         Ok(ParsedBody { model: Some(model), cache_salt, prompt })
     }
 }
 
-fn push_required<'a>(
-    prompt: &mut Prompt<'a>,
-    value: Json<'a>,
-    api: &'static str,
-    field: &'static str,
-) -> Result<(), ParseError> {
-    if value == Json::Null {
-        return Err(ParseError::Field { api, field });
+fn non_empty_array(value: Json<'_>) -> Json<'_> {
+    match value {
+        Json::Array(items) if !items.is_empty() => Json::Array(items),
+        _ => Json::Null,
     }
-    push(prompt, value);
-    Ok(())
 }
 
-/// Adds text, token ids, or a list of texts, token lists, messages or content parts.
+/// Adds what the engine will see of a prompt, message or content part: every text in it, in order, token ids,
+/// and media by their URL.
 fn push<'a>(prompt: &mut Prompt<'a>, value: Json<'a>) {
     match value {
         Json::Text(text) => prompt.push_text(text),
-        Json::Array(items) if items.iter().all(|it| matches!(it, Json::Number(Some(_)))) => {
-            prompt.push_tokens(
-                items.iter().filter_map(|it| if let Json::Number(id) = it { *id } else { None }),
-            );
-        }
+        Json::Tokens(ids) => prompt.push_tokens(&ids),
         Json::Array(items) => items.into_iter().for_each(|it| push(prompt, it)),
-        message @ Json::Object(_) => push_message(prompt, message),
-        Json::Null | Json::Bool(_) | Json::Number(_) => {}
-    }
-}
-
-/// Adds what a chat template shows of a message or content part: every string in it, in order, and media by
-/// their URL.
-fn push_message<'a>(prompt: &mut Prompt<'a>, message: Json<'a>) {
-    match message {
         Json::Object(members) => {
             for (key, value) in members {
-                match (&*key, value) {
+                match &*key {
                     // The kind of a part is implied by its content.
-                    ("type", _) => {}
-                    ("image_url" | "video_url" | "audio_url" | "input_audio", value) => {
-                        push_media(prompt, &value)
-                    }
-                    (_, value) => push_message(prompt, value),
+                    "type" => {}
+                    "image_url" | "video_url" | "audio_url" | "input_audio" => push_media(prompt, &value),
+                    _ => push(prompt, value),
                 }
             }
         }
-        Json::Array(items) => items.into_iter().for_each(|it| push_message(prompt, it)),
-        Json::Text(text) => prompt.push_text(text),
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }

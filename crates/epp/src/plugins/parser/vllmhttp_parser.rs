@@ -35,7 +35,7 @@ impl Parser for VllmhttpParser {
         let model = model(body, fields.model)?;
         let tokens = fields.token_ids.ok_or(ParseError::Field { api: "generate", field: "token_ids" })?;
         let mut prompt = Prompt::default();
-        prompt.push_tokens(tokens.into_iter());
+        prompt.push_tokens(&tokens);
         let cache_salt = fields.cache_salt.and_then(|raw| text(raw.get())).unwrap_or(Cow::Borrowed(""));
         Ok(ParsedBody { model: Some(model), cache_salt, prompt })
     }

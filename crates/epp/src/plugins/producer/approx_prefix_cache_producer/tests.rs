@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::scheduling::ProfileRun;
 use crate::testing::{candidates, endpoint, request, store};
 
-fn producer(parameters: Parameters) -> ApproxPrefixCacheProducer {
+fn producer(parameters: &Parameters) -> ApproxPrefixCacheProducer {
     ApproxPrefixCacheProducer {
         auto_tune: parameters.auto_tune,
         block_tokens: parameters.block_size_tokens.unwrap_or(DEFAULT_BLOCK_TOKENS),
@@ -43,7 +43,7 @@ fn route(producer: &ApproxPrefixCacheProducer, store: &Datastore, text: &str, pi
 #[test]
 fn remembers_every_picked_endpoint() {
     let store = store(vec![endpoint("a"), endpoint("b"), endpoint("c")]);
-    let producer = producer(Parameters::default());
+    let producer = producer(&Parameters::default());
     let text = "x".repeat(64 * 3);
     route(&producer, &store, &text, &[0, 2]);
     let (matches, _) = look_up(&producer, &store, &format!("{text}and more"));
@@ -53,12 +53,12 @@ fn remembers_every_picked_endpoint() {
 #[test]
 fn takes_block_size_and_capacity_from_the_engine() {
     let store = store(vec![endpoint("a").cache(8, 2)]);
-    let tuned = producer(Parameters::default());
+    let tuned = producer(&Parameters::default());
     route(&tuned, &store, &"x".repeat(32 * 4), &[0]);
     let (matches, _) = look_up(&tuned, &store, &"x".repeat(32 * 4));
     assert_eq!(matches, PrefixMatches { total_blocks: 4, block_size: 8, cached_blocks: vec![2] });
 
-    let fixed = producer(Parameters { auto_tune: false, ..Parameters::default() });
+    let fixed = producer(&Parameters { auto_tune: false, ..Parameters::default() });
     route(&fixed, &store, &"x".repeat(32 * 4), &[0]);
     let (matches, _) = look_up(&fixed, &store, &"x".repeat(32 * 4));
     assert_eq!(matches, PrefixMatches { total_blocks: 2, block_size: 16, cached_blocks: vec![2] });
@@ -74,7 +74,7 @@ fn the_limit_in_tokens_wins_over_the_one_in_blocks() {
             max_prefix_tokens_to_match: max_tokens,
             ..Parameters::default()
         };
-        look_up(&producer(parameters), &store, &text).0.total_blocks
+        look_up(&producer(&parameters), &store, &text).0.total_blocks
     };
     assert_eq!(blocks(10, 32), 2);
     assert_eq!(blocks(10, 0), 10);
@@ -84,7 +84,7 @@ fn the_limit_in_tokens_wins_over_the_one_in_blocks() {
 #[test]
 fn forgets_endpoints_that_left_or_restarted() {
     let store = store(vec![endpoint("a"), endpoint("b")]);
-    let producer = producer(Parameters::default());
+    let producer = producer(&Parameters::default());
     route(&producer, &store, "hello", &[0, 1]);
     store.endpoints()[0].state.set_reachable(false);
     producer.refresh(&store.endpoints());
