@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::up::ports::Ports;
 
-/// Prefill and decode apart. A cached prompt outweighs running requests until others wait as well. A prompt goes to a prefill engine unless the chosen decode endpoint holds it in its
+/// Prefill and decode apart. A prompt goes to a prefill engine unless the chosen decode endpoint holds it in its
 /// cache already: with `nonCachedTokens: 1` one uncached token is enough, so that short prompts show the whole
-/// way and repeated ones the short cut.
+/// way and repeated ones the short cut. A cached prompt outweighs running requests until others wait as well.
 const DISAGGREGATED: &str = r"apiVersion: llm-d.ai/v1alpha1
 kind: EndpointPickerConfig
 plugins:
