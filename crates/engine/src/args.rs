@@ -50,6 +50,22 @@ struct Cli {
 pub enum Command {
     /// Serve a model over HTTP.
     Serve(Box<ServeArgs>),
+    /// Measure this machine: decode and prefill of a random 0.5B-shaped model beside the memory's speed.
+    Bench(BenchArgs),
+}
+
+/// Flags of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Compute threads; default: all cores.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Runs of each measurement, of which the best counts.
+    #[arg(long, default_value_t = 5)]
+    pub repeats: usize,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Scripts of serving presets take the last word of the last line for the vLLM version.
@@ -85,7 +101,7 @@ pub struct ModelArgs {
     #[arg(long = "model", value_name = "MODEL")]
     pub model_flag: Option<String>,
     /// Names clients may use; the first one is written in responses. Default: MODEL.
-    #[arg(long, num_args = 1.., value_name = "NAME")]
+    #[arg(long, num_args = 1.., action = Set, value_name = "NAME")]
     pub served_model_name: Vec<String>,
     /// Arithmetic: auto and bfloat16 keep the weights in bfloat16, float32 computes everything in float32.
     #[arg(long, default_value = "auto")]
@@ -284,7 +300,7 @@ pub fn parse_from(
     let words = normalize::words(words);
     let mut command = Cli::command().mut_subcommand("serve", inert::add);
     let matches = command.try_get_matches_from_mut(words)?;
-    let inert = matches.subcommand().map(|(_, serve)| inert::given(serve)).unwrap_or_default();
+    let inert = matches.subcommand_matches("serve").map(inert::given).unwrap_or_default();
     let Cli { command } = Cli::from_arg_matches(&matches)?;
     Ok(Invocation { command, inert, log_filter })
 }

@@ -11,7 +11,8 @@ use anyhow::{Context, bail};
 use llmd_common::ready::Readiness;
 use llmd_common::shutdown::{Shutdown, Times};
 use llmd_common::telemetry::{self, LogFormat};
-use llmd_engine::args::{self, Command, Invocation};
+use llmd_engine::args::{self, BenchArgs, Command, Invocation};
+use llmd_engine::bench::{self, BenchOptions};
 use llmd_engine::config::Config;
 use llmd_engine::engine::EngineHandle;
 use llmd_engine::startup;
@@ -41,11 +42,19 @@ fn main() -> ExitCode {
             Ok(config) => exit_code(serve(config)),
             Err(error) => fail(2, &error.into()),
         },
+        Command::Bench(args) => exit_code(measure(&args)),
     }
 }
 
 fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     result.map_or_else(|error| fail(1, &error), |()| ExitCode::SUCCESS)
+}
+
+fn measure(args: &BenchArgs) -> anyhow::Result<()> {
+    let BenchArgs { threads, repeats, json } = *args;
+    let report = bench::run(BenchOptions { threads, repeats, ..BenchOptions::default() })?;
+    let text = if json { serde_json::to_string(&report)? } else { report.to_string() };
+    writeln!(std::io::stdout(), "{text}").context("cannot print the figures")
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {

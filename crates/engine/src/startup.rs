@@ -172,7 +172,7 @@ pub async fn load(config: Config, app: &Arc<App>, shutdown: &Shutdown) -> Result
     let max_model_len = u32::try_from(engine.max_model_len()).unwrap_or(u32::MAX);
     app.open(Serving {
         submitter: Submitter::new(engine.clone()),
-        prompter: Prompter::new(tokenizer, template, max_model_len),
+        prompter: Prompter::new(tokenizer, template, max_model_len, vocab_size),
         rules: rules(&config, max_model_len, vocab_size, eos_token_ids, defaults),
         models: models(&config, max_model_len),
         prompt_tokens_details: config.frontend.prompt_tokens_details,

@@ -7,8 +7,14 @@ fn parse(words: &[&str]) -> Result<Invocation, clap::Error> {
 
 fn serve(words: &[&str]) -> (Box<ServeArgs>, Vec<String>) {
     let invocation = parse(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
-    let Command::Serve(args) = invocation.command;
-    (args, invocation.inert)
+    (serve_args(invocation.command), invocation.inert)
+}
+
+fn serve_args(command: Command) -> Box<ServeArgs> {
+    match command {
+        Command::Serve(args) => args,
+        Command::Bench(_) => panic!("parsed as bench"),
+    }
 }
 
 #[test]
@@ -82,7 +88,7 @@ fn dotted_keys_make_the_transfer_config() {
 fn additional_arguments_come_before_those_typed() {
     let words = ["vllm", "serve", "m", "--port", "2"].map(OsString::from);
     let invocation = parse_from(words, "--port 1 --block-size 32", "info".to_owned()).unwrap();
-    let Command::Serve(args) = invocation.command;
+    let args = serve_args(invocation.command);
     assert_eq!((args.http.port, args.cache.block_size), (2, 32));
 }
 

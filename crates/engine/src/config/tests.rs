@@ -9,8 +9,10 @@ use crate::kv_cache::{KvDtype, KvLayout};
 fn config(flags: &[&str]) -> Result<Config, ConfigError> {
     let words = ["llmd-engine", "serve", "/models/m"].into_iter().chain(flags.iter().copied());
     let invocation = parse_from(words.map(OsString::from), "", "info".to_owned()).unwrap();
-    let Command::Serve(args) = invocation.command;
-    Config::try_from(*args)
+    match invocation.command {
+        Command::Serve(args) => Config::try_from(*args),
+        Command::Bench(_) => panic!("parsed as bench"),
+    }
 }
 
 #[track_caller]

@@ -21,6 +21,8 @@ pub struct Prompter {
     pub template: Option<ChatTemplate>,
     /// Context length in tokens.
     pub max_model_len: u32,
+    /// Rows of the model's embedding.
+    vocab_size: u32,
     /// Bytes of the longest token: a longer text than this times the context cannot fit.
     longest_token: usize,
 }
@@ -78,11 +80,16 @@ impl<'a> Conversation<'a> {
 impl Prompter {
     /// A prompter for a loaded model.
     #[must_use]
-    pub fn new(tokenizer: Tokenizer, template: Option<ChatTemplate>, max_model_len: u32) -> Self {
+    pub fn new(
+        tokenizer: Tokenizer,
+        template: Option<ChatTemplate>,
+        max_model_len: u32,
+        vocab_size: u32,
+    ) -> Self {
         let ids = 0..u32::try_from(tokenizer.vocab_size()).unwrap_or(u32::MAX);
         let longest_token =
             ids.filter_map(|id| tokenizer.id_to_token(id)).map(|it| it.len()).max().unwrap_or(1);
-        Self { tokenizer, template, max_model_len, longest_token }
+        Self { tokenizer, template, max_model_len, vocab_size, longest_token }
     }
 
     /// The text a conversation becomes.
@@ -163,6 +170,10 @@ impl Prompter {
         }
         if ids.is_empty() {
             return Err(param("prompt", "must not be empty"));
+        }
+        if let Some(id) = ids.iter().find(|it| **it >= self.vocab_size) {
+            let limit = self.vocab_size;
+            return Err(param("prompt", format!("has {id}, which is not a token id below {limit}")));
         }
         Ok(ids)
     }
