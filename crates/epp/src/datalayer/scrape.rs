@@ -1,8 +1,9 @@
 //! The loop that scrapes one endpoint over a connection it keeps.
 //!
-//! Every step has a deadline and the page a bound. An endpoint that does not answer [`FAILURES_TO_UNREACHABLE`]
-//! times in a row is marked unreachable; the first answer of any status marks it reachable again. A page without
-//! metrics is an error to count, not a sign of death: the engine behind it may serve well.
+//! Every step has a deadline and the page a bound. An endpoint that refuses three scrapes in a row, or lets ten
+//! time out, is marked unreachable; the first answer of any status marks it reachable again. Silence counts less
+//! than refusal, because an engine that is busy with a long prompt on few cores may be slow to answer. A page
+//! without metrics is an error to count, not a sign of death: the engine behind it may serve well.
 
 use std::io;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use llmd_common::report::Report;
 use prometheus::Counter;
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, timeout};
@@ -24,8 +26,8 @@ use crate::datalayer::extract::EngineSpecs;
 use crate::datastore::Endpoint;
 use crate::metrics::Metrics;
 
-/// Failed scrapes in a row after which an endpoint counts as gone.
-pub const FAILURES_TO_UNREACHABLE: u32 = 3;
+/// Sum of [`ScrapeError::suspicion`] at which an endpoint counts as gone.
+const UNREACHABLE: u32 = 30;
 /// For connecting, and again for the request with its whole answer.
 const STEP: Duration = Duration::from_secs(1);
 /// Longest page that is read.
@@ -48,11 +50,12 @@ enum ScrapeError {
 }
 
 impl ScrapeError {
-    /// Whether nobody answered, as opposed to an answer without metrics.
-    const fn is_silence(&self) -> bool {
+    /// How much this says that the engine is gone; 0 for an answer without metrics.
+    const fn suspicion(&self) -> u32 {
         match self {
-            Self::Connect(_) | Self::Timeout | Self::Connection(_) => true,
-            Self::Request(_) | Self::Status(_) | Self::TooLong => false,
+            Self::Connect(_) | Self::Connection(_) => 10,
+            Self::Timeout => 3,
+            Self::Request(_) | Self::Status(_) | Self::TooLong => 0,
         }
     }
 }
@@ -101,28 +104,29 @@ impl Scraper {
         tokio::time::sleep(self.interval.mul_f64(rand::random())).await;
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut n_failures = 0;
+        let mut suspicion: u32 = 0;
         loop {
             ticks.tick().await;
-            match self.scrape_keeping_connection().await {
-                Ok(()) => n_failures = 0,
+            let added = match self.scrape_keeping_connection().await {
+                Ok(()) => 0,
                 Err(error) => {
                     self.poll_errors.inc();
-                    tracing::debug!(endpoint = %self.endpoint.host_port, error = %llmd_common::report::Report(&error), "scrape failed");
-                    n_failures = if error.is_silence() { n_failures + 1 } else { 0 };
+                    tracing::debug!(endpoint = %self.endpoint.host_port, error = %Report(&error), "scrape failed");
+                    error.suspicion()
                 }
-            }
-            self.report(n_failures);
+            };
+            suspicion = if added == 0 { 0 } else { suspicion.saturating_add(added) };
+            self.report(suspicion);
         }
     }
 
-    fn report(&self, n_failures: u32) {
-        let state = &self.endpoint.state;
-        if n_failures == 0 && !state.is_reachable() {
-            tracing::info!(endpoint = %self.endpoint.host_port, "endpoint answers again");
+    fn report(&self, suspicion: u32) {
+        let (endpoint, state) = (&self.endpoint.host_port, &self.endpoint.state);
+        if suspicion == 0 && !state.is_reachable() {
+            tracing::info!(%endpoint, "endpoint answers again");
             state.set_reachable(true);
-        } else if n_failures == FAILURES_TO_UNREACHABLE {
-            tracing::warn!(endpoint = %self.endpoint.host_port, "endpoint does not answer");
+        } else if suspicion >= UNREACHABLE && state.is_reachable() {
+            tracing::warn!(%endpoint, "endpoint does not answer");
             state.set_reachable(false);
         }
     }

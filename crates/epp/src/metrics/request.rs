@@ -82,7 +82,8 @@ impl RequestFamilies {
                 "request_ttft_seconds",
                 &with("streaming"),
                 buckets::LATENCY,
-                "Time from the request to the first chunk of its response in seconds.",
+                "Time to first token in seconds, measured from request received to first response byte. For \
+                 non-streaming requests, this equals total request duration.",
             ),
         }
     }

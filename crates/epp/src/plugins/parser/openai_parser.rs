@@ -126,6 +126,8 @@ pub(crate) fn build(build: &mut Build<'_, '_>) -> Result<Extension, ConfigError>
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse<'a>(suffix: &str, body: &'a str) -> Result<ParsedBody<'a>, String> {
@@ -199,5 +201,34 @@ mod tests {
     fn refuses_text_that_is_not_unicode() {
         let error = OpenaiParser.parse("completions", b"{\"model\":\"m\",\"prompt\":\"\xff\"}").unwrap_err();
         assert!(error.to_string().starts_with("error unmarshaling request bodyMap: "), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(
+            body in "\\{?(\"(model|messages|prompt|content|image_url|\\\\u00e9)\"|[:,\\[\\]{} 0-9]|null){0,30}\\}?",
+            suffix in prop::sample::select(OpenaiParser.suffixes()),
+        ) {
+            if let Ok(ParsedBody { model: Some((name, span)), .. }) = OpenaiParser.parse(suffix, body.as_bytes()) {
+                prop_assert_eq!(serde_json::from_str::<String>(&body[span]).unwrap(), name);
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_as_it_was_written(content in ".*", model in ".+", before in any::<bool>()) {
+            let messages = serde_json::json!([{"role": "", "content": content}]).to_string();
+            let name = serde_json::Value::from(model.as_str()).to_string();
+            let body = if before {
+                format!(r#"{{"model":{name},"messages":{messages}}}"#)
+            } else {
+                format!(r#"{{"messages":{messages},"model":{name}}}"#)
+            };
+            let parsed = OpenaiParser.parse("chat/completions", body.as_bytes()).unwrap();
+            let (found, span) = parsed.model.unwrap();
+            prop_assert_eq!(&*found, &*model);
+            prop_assert_eq!(&body[span], &*name);
+            let bytes: Vec<u8> = parsed.prompt.bytes().flatten().copied().collect();
+            prop_assert_eq!(bytes, content.as_bytes());
+        }
     }
 }
