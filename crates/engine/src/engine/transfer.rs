@@ -46,7 +46,13 @@ impl EngineThread {
         let Some(blocks) = parts.scheduler.blocks_to_fill(id) else { return };
         let pages = match result {
             Ok(pulled) if pulled.pages.len() == blocks.len() => Some(pulled.pages),
-            Ok(_) | Err(_) => None,
+            Ok(pulled) => {
+                let (n_pages, n_blocks) = (pulled.pages.len(), blocks.len());
+                tracing::error!(n_pages, n_blocks, "a pull brought the wrong number of pages; it is ignored");
+                None
+            }
+            // Counted and logged where it failed.
+            Err(_) => None,
         };
         let is_filled = pages.is_some();
         for (&block, page) in blocks.iter().zip(pages.into_iter().flatten()) {
