@@ -3,7 +3,7 @@
 use crate::cpu::Cpu;
 use crate::math::silu;
 use crate::rows::RowsMut;
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{Kernel, LANES, Lanes, Simd};
 
 /// For rows `[gate | up]` writes `silu(gate) * up` over the gate half.
 ///
@@ -28,17 +28,20 @@ impl Kernel for SiluMul<'_> {
     fn run<S: Simd>(self, simd: S) {
         let (gates, gate_tail) = self.gate.as_chunks_mut::<LANES>();
         let (ups, up_tail) = self.up.as_chunks::<LANES>();
-        let one = |gate: &mut [f32; LANES], up: &[f32; LANES]| {
-            let product = simd.mul(silu(simd, simd.load(gate)), simd.load(up));
-            simd.store(gate, product);
-        };
         for (gate, up) in gates.iter_mut().zip(ups) {
-            one(gate, up);
+            gate_lanes(simd, gate, up);
         }
         let (mut last_gate, mut last_up) = ([0.0; LANES], [0.0; LANES]);
         last_gate[..gate_tail.len()].copy_from_slice(gate_tail);
         last_up[..up_tail.len()].copy_from_slice(up_tail);
-        one(&mut last_gate, &last_up);
+        gate_lanes(simd, &mut last_gate, &last_up);
         gate_tail.copy_from_slice(&last_gate[..gate_tail.len()]);
     }
+}
+
+/// `gate = silu(gate) * up`.
+#[inline(always)]
+fn gate_lanes<S: Simd>(simd: S, gate: &mut Lanes, up: &Lanes) {
+    let product = simd.mul(silu(simd, simd.load(gate)), simd.load(up));
+    simd.store(gate, product);
 }

@@ -22,7 +22,7 @@ pub(crate) const PANEL: usize = 2 * LANES;
 /// The weights of one input in a panel.
 pub(crate) trait PanelLine: Pod + Send + Sync {
     /// All 32 as f32, outputs 0..16 and 16..32.
-    fn widen<S: Simd>(simd: S, line: &Self) -> (S::F32, S::F32);
+    fn widen<S: Simd>(simd: S, line: &Self) -> [S::F32; 2];
     /// Weight of output `column`.
     fn get(&self, column: usize) -> f32;
     /// Sets the weight of output `column` from element `index` of a checkpoint's `bytes`.
@@ -54,7 +54,7 @@ impl Bf16Line {
 
 impl PanelLine for Bf16Line {
     #[inline(always)]
-    fn widen<S: Simd>(simd: S, line: &Self) -> (S::F32, S::F32) {
+    fn widen<S: Simd>(simd: S, line: &Self) -> [S::F32; 2] {
         simd.widen_bf16_pairs(&line.0)
     }
 
@@ -73,9 +73,9 @@ impl PanelLine for Bf16Line {
 
 impl PanelLine for F16Line {
     #[inline(always)]
-    fn widen<S: Simd>(simd: S, line: &Self) -> (S::F32, S::F32) {
+    fn widen<S: Simd>(simd: S, line: &Self) -> [S::F32; 2] {
         let (halves, _) = line.0.as_chunks::<LANES>();
-        (simd.widen_f16(&halves[0]), simd.widen_f16(&halves[1]))
+        [simd.widen_f16(&halves[0]), simd.widen_f16(&halves[1])]
     }
 
     fn get(&self, column: usize) -> f32 {
@@ -93,8 +93,8 @@ impl PanelLine for F16Line {
 
 impl PanelLine for F32Line {
     #[inline(always)]
-    fn widen<S: Simd>(simd: S, line: &Self) -> (S::F32, S::F32) {
-        (simd.load(&line.0[0]), simd.load(&line.0[1]))
+    fn widen<S: Simd>(simd: S, line: &Self) -> [S::F32; 2] {
+        [simd.load(&line.0[0]), simd.load(&line.0[1])]
     }
 
     fn get(&self, column: usize) -> f32 {

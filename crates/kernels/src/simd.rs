@@ -56,7 +56,7 @@ pub(crate) trait Simd: Copy {
     fn sum(self, x: Self::F32) -> f32;
     /// Thirty-two bf16 stored in pairs: the low half of 32-bit word `i` is lane `i` of the first vector, the
     /// high half is lane `i` of the second.
-    fn widen_bf16_pairs(self, from: &[u16; 2 * LANES]) -> (Self::F32, Self::F32);
+    fn widen_bf16_pairs(self, from: &[u16; 2 * LANES]) -> [Self::F32; 2];
     /// Sixteen f16.
     fn widen_f16(self, from: &[u16; LANES]) -> Self::F32;
     /// Sixteen bf16 in order.

@@ -24,20 +24,27 @@ impl<L: PanelLine, const ROWS: usize, const PANELS: usize> Kernel for Tile<'_, L
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let k = self.panels[0].len();
-        // Slices of exactly `k` elements: no index below needs a check.
-        let x = self.x.map(|row| &row[..k]);
-        let panels = self.panels.map(|panel| &panel[..k]);
+        // Slices of exactly `k` elements: no index below needs a check. (Loops instead of `map`: closures are not
+        // sure to be compiled for the instruction set.)
+        let Self { mut x, mut panels, .. } = self;
+        for row in &mut x {
+            *row = &row[..k];
+        }
+        for panel in &mut panels {
+            *panel = &panel[..k];
+        }
         let mut sums = [[[simd.splat(0.0); 2]; PANELS]; ROWS];
+        let mut weights = [[simd.splat(0.0); 2]; PANELS];
         for i in 0..k {
-            let weights = panels.map(|panel| {
+            for (weights, panel) in weights.iter_mut().zip(&panels) {
                 simd.prefetch(&panel[i], PREFETCH);
-                L::widen(simd, &panel[i])
-            });
-            for (row, sums) in x.iter().zip(&mut sums) {
+                *weights = L::widen(simd, &panel[i]);
+            }
+            for (sums, row) in sums.iter_mut().zip(&x) {
                 let x = simd.splat(row[i]);
-                for (&(first, second), sums) in weights.iter().zip(sums) {
-                    sums[0] = simd.fma(x, first, sums[0]);
-                    sums[1] = simd.fma(x, second, sums[1]);
+                for (sums, weights) in sums.iter_mut().zip(&weights) {
+                    sums[0] = simd.fma(x, weights[0], sums[0]);
+                    sums[1] = simd.fma(x, weights[1], sums[1]);
                 }
             }
         }

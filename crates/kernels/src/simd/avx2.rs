@@ -116,13 +116,17 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn pow2(self, n: Pair) -> Pair {
-        let power = |n| {
-            register_op!(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(
-                _mm256_cvttps_epi32(n),
-                _mm256_set1_epi32(127)
-            ))))
-        };
-        Pair(power(n.0), power(n.1))
+        register_op!({
+            let bias = _mm256_set1_epi32(127);
+            let exponents = (
+                _mm256_add_epi32(_mm256_cvttps_epi32(n.0), bias),
+                _mm256_add_epi32(_mm256_cvttps_epi32(n.1), bias),
+            );
+            Pair(
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponents.0)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponents.1)),
+            )
+        })
     }
 
     #[inline(always)]
@@ -144,14 +148,22 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn widen_bf16_pairs(self, from: &[u16; 2 * LANES]) -> (Pair, Pair) {
+    fn widen_bf16_pairs(self, from: &[u16; 2 * LANES]) -> [Pair; 2] {
         let start = from.as_ptr().cast::<__m256i>();
         // SAFETY: the feature was detected; `from` is 64 readable bytes, and the loads ask for no alignment.
         let (first, second) = unsafe { (_mm256_loadu_si256(start), _mm256_loadu_si256(start.add(1))) };
-        let low = |words| register_op!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(words)));
-        let high =
-            |words| register_op!(_mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(-65536))));
-        (Pair(low(first), low(second)), Pair(high(first), high(second)))
+        register_op!({
+            let high_half = _mm256_set1_epi32(-65536);
+            let low = Pair(
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(first)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(second)),
+            );
+            let high = Pair(
+                _mm256_castsi256_ps(_mm256_and_si256(first, high_half)),
+                _mm256_castsi256_ps(_mm256_and_si256(second, high_half)),
+            );
+            [low, high]
+        })
     }
 
     #[inline(always)]
@@ -168,10 +180,10 @@ impl Simd for Avx2 {
         let start = from.as_ptr().cast::<__m128i>();
         // SAFETY: the feature was detected; `from` is 32 readable bytes, and the loads ask for no alignment.
         let (first, second) = unsafe { (_mm_loadu_si128(start), _mm_loadu_si128(start.add(1))) };
-        let widen = |halves| {
-            register_op!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves))))
-        };
-        Pair(widen(first), widen(second))
+        register_op!(Pair(
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(first))),
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(second)))
+        ))
     }
 
     #[inline(always)]

@@ -125,13 +125,13 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn widen_bf16_pairs(self, from: &[u16; 2 * LANES]) -> (__m512, __m512) {
+    fn widen_bf16_pairs(self, from: &[u16; 2 * LANES]) -> [__m512; 2] {
         // SAFETY: the feature was detected; `from` is 64 readable bytes, and the load asks for no alignment.
         let words = unsafe { _mm512_loadu_si512(from.as_ptr().cast()) };
-        register_op!((
+        register_op!([
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words)),
-            _mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(-65536)))
-        ))
+            _mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(-65536))),
+        ])
     }
 
     #[inline(always)]

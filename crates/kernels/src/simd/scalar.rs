@@ -94,11 +94,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn widen_bf16_pairs(self, from: &[u16; 2 * LANES]) -> (Lanes, Lanes) {
-        (
+    fn widen_bf16_pairs(self, from: &[u16; 2 * LANES]) -> [Lanes; 2] {
+        [
             from_fn(|i| bf16::from_bits(from[2 * i]).to_f32()),
             from_fn(|i| bf16::from_bits(from[2 * i + 1]).to_f32()),
-        )
+        ]
     }
 
     #[inline(always)]
