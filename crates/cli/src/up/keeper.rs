@@ -16,7 +16,7 @@ use crate::up::health::{Health, HealthCheck};
 use crate::up::lifecycle::{AfterEnd, Lifecycle};
 use crate::up::log_file::{LogFile, tail};
 use crate::up::plan::Component;
-use crate::up::process;
+use crate::up::process::{self, End};
 
 /// Between health checks of a component that is not ready.
 const CHECK_STARTING: Duration = Duration::from_millis(100);
@@ -43,15 +43,29 @@ pub struct Report {
 pub struct Death {
     /// In words.
     pub how: String,
-    /// The end of its log.
+    /// Whether it has served before.
+    pub has_served: bool,
+    /// The end of what it printed since this start.
     pub last_lines: Vec<String>,
     /// What follows.
     pub next: AfterEnd,
 }
 
+impl Death {
+    /// The line that most likely says why: a usage error as clap prints it, else the last one.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        let usage_error = self.last_lines.iter().find(|line| line.starts_with("error: "));
+        let last = || self.last_lines.iter().rfind(|line| !line.trim().is_empty());
+        usage_error.or_else(last).map(String::as_str)
+    }
+}
+
 /// How a component is told to end.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
+    /// The stack goes down: what ends now is not started again.
+    pub no_restart: CancellationToken,
     /// In order: SIGTERM, then SIGKILL after a grace.
     pub orderly: CancellationToken,
     /// At once: SIGKILL.
@@ -102,20 +116,23 @@ impl Keeper {
         loop {
             let log_start = self.assignment.log.end();
             let end = match self.start() {
-                Err(error) => format!("cannot be started: {error}"),
+                Err(error) => End::not_started(&error),
                 Ok(child) => self.watch(child).await,
             };
             // Components die together when the machine is short of something; their places spread the restarts.
             let spread = f64::from(u32::try_from(self.assignment.idx % 8).unwrap_or_default()) / 8.0;
-            let next = self.life.ended(end.clone(), spread);
+            if self.stop.no_restart.is_cancelled() {
+                self.life.stopping();
+            }
+            let next = self.life.ended(&end, spread);
             let death = match next {
                 AfterEnd::Nothing => None,
-                AfterEnd::RestartIn(_) | AfterEnd::GiveUp => Some(self.death(end, log_start, next)),
+                AfterEnd::RestartIn(_) | AfterEnd::GiveUp => Some(self.death(end.how, log_start, next)),
             };
             self.report(death).await;
             let AfterEnd::RestartIn(pause) = next else { return };
             tokio::select! {
-                () = self.stop.orderly.cancelled() => {
+                () = self.stop.no_restart.cancelled() => {
                     self.life.stopping();
                     self.report(None).await;
                     return;
@@ -131,7 +148,7 @@ impl Keeper {
     }
 
     /// Follows one process to its end; says how it ended.
-    async fn watch(&mut self, mut child: Child) -> String {
+    async fn watch(&mut self, mut child: Child) -> End {
         enum Happened {
             StopAsked,
             Ended(io::Result<ExitStatus>),
@@ -152,7 +169,7 @@ impl Keeper {
                 health = check => Happened::Checked(health),
             };
             match happened {
-                Happened::Ended(end) => return process::describe_end(&end),
+                Happened::Ended(end) => return End::of(&end),
                 Happened::Checked(health) => {
                     self.life.checked(health, Instant::now());
                     if let Err(error) = self.assignment.log.rotate_if_large() {
@@ -163,7 +180,7 @@ impl Keeper {
                 Happened::StopAsked => {
                     self.life.stopping();
                     self.report(None).await;
-                    return process::describe_end(&self.end(child).await);
+                    return End::of(&self.end(child).await);
                 }
             }
         }
@@ -184,7 +201,7 @@ impl Keeper {
     fn death(&self, how: String, log_start: u64, next: AfterEnd) -> Death {
         let tail = tail(self.assignment.log.path(), log_start, N_LAST_LINES);
         let last_lines = tail.map(|(lines, _)| lines).unwrap_or_default();
-        Death { how, last_lines, next }
+        Death { how, has_served: self.life.was_ever_ready(), last_lines, next }
     }
 
     async fn report(&mut self, death: Option<Death>) {
@@ -206,5 +223,26 @@ impl Keeper {
         let report = Report { idx: self.assignment.idx, component, death };
         // A supervisor that is gone has dropped this keeper's task as well: nobody is left to tell.
         let _ = self.reports.send(report).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_one_line() {
+        let cause = |lines: &[&str]| {
+            let last_lines = lines.iter().map(|&line| line.to_owned()).collect();
+            let death = Death { how: String::new(), has_served: false, last_lines, next: AfterEnd::GiveUp };
+            death.cause().map(str::to_owned)
+        };
+        assert_eq!(cause(&[]), None);
+        assert_eq!(
+            cause(&["starting", "llmd-engine: no such model", ""]).unwrap(),
+            "llmd-engine: no such model"
+        );
+        let usage = ["error: unexpected argument '--x' found", "", "For more information, try '--help'."];
+        assert_eq!(cause(&usage).unwrap(), usage[0]);
     }
 }

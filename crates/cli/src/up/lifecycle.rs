@@ -1,8 +1,8 @@
 //! The life of one component as a state machine: what happened in, what to do next out.
 //!
 //! A component that has been ready is started again for as long as the stack lives, with growing pauses. One
-//! that ends [`MAX_FIRST_STARTS`] times before it was ever ready will not get better by trying: the stack gives
-//! up. Pure: time comes in as an argument, processes and sockets are the business of `up/keeper.rs`.
+//! that ends [`MAX_FIRST_STARTS`] times before it was ever ready, or refuses its command line, will not get better by
+//! trying: the stack gives up. Pure: time comes in as an argument, processes and sockets are the business of `up/keeper.rs`.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,12 @@ use llmd_common::backoff::Backoff;
 
 use crate::state::ComponentState;
 use crate::up::health::Health;
+use crate::up::process::End;
 
 /// Starts that may fail before the first success.
-pub const MAX_FIRST_STARTS: u32 = 3;
+const MAX_FIRST_STARTS: u32 = 3;
+/// Exit code of every program of the stack for a command line or configuration that it refuses.
+const REFUSED: i32 = 2;
 /// Serving for this long forgives earlier failures: the pauses start over.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
 
@@ -82,6 +85,12 @@ impl Lifecycle {
         self.pid
     }
 
+    /// Whether it has served.
+    #[must_use]
+    pub const fn was_ever_ready(&self) -> bool {
+        self.was_ever_ready
+    }
+
     /// How often it was started again.
     #[must_use]
     pub const fn restarts(&self) -> u32 {
@@ -125,9 +134,9 @@ impl Lifecycle {
         self.progress = progress;
     }
 
-    /// The process ended, or could not be started: `how` says so in words. `spread` in 0..1 keeps components
-    /// that died together from starting together.
-    pub fn ended(&mut self, how: String, spread: f64) -> AfterEnd {
+    /// The process ended, or could not be started. `spread` in 0..1 keeps components that died together from
+    /// starting together.
+    pub fn ended(&mut self, end: &End, spread: f64) -> AfterEnd {
         self.pid = None;
         self.progress = None;
         self.ready_since = None;
@@ -136,10 +145,10 @@ impl Lifecycle {
             self.reason = None;
             return AfterEnd::Nothing;
         }
-        self.reason = Some(how);
+        self.reason = Some(end.how.clone());
         if !self.was_ever_ready {
             self.failed_starts += 1;
-            if self.failed_starts >= MAX_FIRST_STARTS {
+            if self.failed_starts >= MAX_FIRST_STARTS || end.code == Some(REFUSED) {
                 self.state = ComponentState::Failed;
                 return AfterEnd::GiveUp;
             }
@@ -163,6 +172,14 @@ impl Lifecycle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn exit(code: i32) -> End {
+        End { how: format!("ended with exit code {code}"), code: Some(code) }
+    }
+
+    fn killed() -> End {
+        End { how: "was killed (SIGKILL)".to_owned(), code: None }
+    }
 
     fn not_ready(reason: &str) -> Health {
         Health::NotReady { reason: reason.to_owned() }
@@ -191,12 +208,24 @@ mod tests {
         let ends: Vec<_> = (0..MAX_FIRST_STARTS)
             .map(|_| {
                 it.started(Some(7));
-                it.ended("exit code 1".to_owned(), 0.0)
+                it.ended(&exit(1), 0.0)
             })
             .collect();
         let pause = |millis| AfterEnd::RestartIn(Duration::from_millis(millis));
         assert_eq!(ends, [pause(200), pause(400), AfterEnd::GiveUp]);
         assert_eq!((it.state(), it.pid()), (ComponentState::Failed, None));
+    }
+
+    #[test]
+    fn a_refused_command_line_is_final_at_the_first_start_only() {
+        let mut it = Lifecycle::default();
+        it.started(Some(7));
+        assert_eq!(it.ended(&exit(2), 0.0), AfterEnd::GiveUp);
+
+        let mut served = Lifecycle::default();
+        served.started(Some(7));
+        served.checked(Health::Ready, Instant::now());
+        assert!(matches!(served.ended(&exit(2), 0.0), AfterEnd::RestartIn(_)));
     }
 
     #[test]
@@ -206,7 +235,7 @@ mod tests {
             it.started(Some(7));
             it.checked(Health::Ready, start);
             it.checked(Health::Ready, start + Duration::from_secs(seconds));
-            it.ended("killed".to_owned(), 0.0)
+            it.ended(&killed(), 0.0)
         };
         let pauses: Vec<_> = (0..10).map(|_| serve(1)).collect();
         assert_eq!(pauses[9], AfterEnd::RestartIn(Duration::from_secs(10)));
@@ -220,12 +249,12 @@ mod tests {
         it.started(Some(7));
         it.stopping();
         assert_eq!(it.state(), ComponentState::Stopping);
-        assert_eq!(it.ended("killed".to_owned(), 0.0), AfterEnd::Nothing);
+        assert_eq!(it.ended(&killed(), 0.0), AfterEnd::Nothing);
         assert_eq!(it.state(), ComponentState::Stopped);
 
         let mut between_starts = Lifecycle::default();
         between_starts.started(Some(7));
-        between_starts.ended("exit code 1".to_owned(), 0.0);
+        between_starts.ended(&exit(1), 0.0);
         between_starts.stopping();
         assert_eq!(between_starts.state(), ComponentState::Stopped);
     }

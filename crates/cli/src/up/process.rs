@@ -48,17 +48,36 @@ pub fn send(child: &Child, signal: Signal) {
     }
 }
 
-/// How a process ended, in words.
-#[must_use]
-pub fn describe_end(end: &io::Result<ExitStatus>) -> String {
-    match end {
-        Err(error) => format!("cannot be waited for: {error}"),
-        Ok(status) => match (status.code(), status.signal()) {
+/// How a process ended, or why there was none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// In words that follow the component's name.
+    pub how: String,
+    /// Exit code, when it exited by itself.
+    pub code: Option<i32>,
+}
+
+impl End {
+    /// There was no process.
+    #[must_use]
+    pub fn not_started(error: &io::Error) -> Self {
+        Self { how: format!("cannot be started: {error}"), code: None }
+    }
+
+    /// What waiting for a process gave.
+    #[must_use]
+    pub fn of(waited: &io::Result<ExitStatus>) -> Self {
+        let status = match waited {
+            Err(error) => return Self { how: format!("cannot be waited for: {error}"), code: None },
+            Ok(status) => status,
+        };
+        let how = match (status.code(), status.signal()) {
             (Some(code), _) => format!("ended with exit code {code}"),
             (None, Some(9)) => "was killed (SIGKILL)".to_owned(),
             (None, Some(signal)) => format!("was ended by signal {signal}"),
             (None, None) => "ended".to_owned(),
-        },
+        };
+        Self { how, code: status.code() }
     }
 }
 
@@ -68,7 +87,7 @@ mod tests {
 
     #[test]
     fn an_end_is_said_in_words() {
-        let words = |raw| describe_end(&Ok(ExitStatus::from_raw(raw)));
+        let words = |raw| End::of(&Ok(ExitStatus::from_raw(raw))).how;
         assert_eq!(words(0), "ended with exit code 0");
         assert_eq!(words(2 << 8), "ended with exit code 2");
         assert_eq!(words(9), "was killed (SIGKILL)");

@@ -15,7 +15,7 @@ use crate::client;
 use crate::state::dir::StateDir;
 use crate::state::{self, ComponentState, Role, Stack, StackState};
 use crate::up::keeper::{Assignment, Keeper, Report, Stop};
-use crate::up::lifecycle::{AfterEnd, MAX_FIRST_STARTS};
+use crate::up::lifecycle::AfterEnd;
 use crate::up::log_file::LogFile;
 use crate::up::plan::Component;
 use crate::up::view::View;
@@ -51,12 +51,12 @@ pub enum Error {
         source: client::Error,
     },
     /// A component ended again and again without ever being ready.
-    #[error("{name} {how} {MAX_FIRST_STARTS} times without becoming ready; its log is {}", log_file.display())]
+    #[error("{name} cannot start: {cause} (log: {})", log_file.display())]
     GaveUp {
         /// The component.
         name: String,
-        /// How it ended last.
-        how: String,
+        /// The line of its log that most likely says why, else how it ended.
+        cause: String,
         /// Where to read more.
         log_file: PathBuf,
     },
@@ -149,6 +149,7 @@ impl Supervisor {
     fn begin_stop(&mut self) {
         if self.stop_stage.is_none() {
             self.stop_stage = Some(0);
+            self.stops.iter().for_each(|it| it.no_restart.cancel());
             self.show();
         }
     }
@@ -159,7 +160,7 @@ impl Supervisor {
             if death.next == AfterEnd::GiveUp && self.failure.is_none() {
                 self.failure = Some(Error::GaveUp {
                     name: component.name.clone(),
-                    how: death.how.clone(),
+                    cause: death.cause().unwrap_or(&death.how).to_owned(),
                     log_file: component.log_file.clone(),
                 });
                 self.begin_stop();

@@ -73,12 +73,14 @@ impl View {
             AfterEnd::GiveUp => text.push_str("; giving up"),
             AfterEnd::Nothing => {}
         }
-        if !death.last_lines.is_empty() {
+        // A start that is tried again says the same things again.
+        let is_news = death.has_served || death.next == AfterEnd::GiveUp;
+        if is_news && !death.last_lines.is_empty() {
             text.push_str(". Its last lines:");
-        }
-        for line in &death.last_lines {
-            text.push_str("\n  | ");
-            text.push_str(line);
+            for line in &death.last_lines {
+                text.push_str("\n  | ");
+                text.push_str(line);
+            }
         }
         self.note(&text);
     }

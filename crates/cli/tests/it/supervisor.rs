@@ -163,9 +163,10 @@ fn gives_up_on_a_component_that_never_comes_up() {
     let sleeper = pid(&seen.components[1]);
     assert_eq!(seen.components[1].state, ComponentState::Starting);
     let error = running.end().unwrap_err().to_string();
-    assert!(error.starts_with("broken ended with exit code 3 3 times without becoming ready"), "{error}");
+    assert!(error.starts_with("broken cannot start: the reason (log: /"), "{error}");
     assert_eq!(running.log("broken"), "the reason\n".repeat(3));
     let screen = running.screen();
-    assert_eq!(screen.matches("Its last lines:\n  | the reason\nbroken").count(), 2, "{screen}");
+    assert_eq!(screen.matches("broken ended with exit code 3; starting it again in ").count(), 2, "{screen}");
+    assert_eq!(screen.matches("  | the reason\n").count(), 1, "{screen}");
     assert!(is_gone(sleeper));
 }
