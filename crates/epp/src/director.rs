@@ -83,6 +83,12 @@ impl Director {
         &self.decisions
     }
 
+    /// Whether any endpoint answers.
+    #[must_use]
+    pub fn has_reachable_endpoint(&self) -> bool {
+        self.datastore.endpoints().iter().any(|it| it.state.is_reachable())
+    }
+
     /// Updates pool-wide gauges and lets producers forget endpoints that left.
     pub fn refresh(&self) {
         let endpoints = self.datastore.endpoints();

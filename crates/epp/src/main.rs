@@ -14,6 +14,8 @@ use llmd_common::telemetry;
 use llmd_epp::args::{Args, Settings};
 use llmd_epp::server;
 
+const NO_SIGNALS: &str = "cannot wait for signals";
+
 fn main() -> ExitCode {
     let args = match Args::parse_from_words(std::env::args_os()) {
         Ok(args) => args,
@@ -44,20 +46,13 @@ async fn run(settings: Settings) -> anyhow::Result<bool> {
     let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
     let times = Times { propagation: settings.shutdown_delay, drain: settings.drain_timeout };
     let mut end = pin!(shutdown.run(&readiness, times));
-    let ended = tokio::select! {
+    tokio::select! {
         // First, so that signals are caught before anything is served.
         biased;
-        ended = end.as_mut() => Some(ended),
-        started = server::start(&settings, &readiness, &shutdown) => {
-            started?;
-            None
-        }
+        clean = end.as_mut() => return clean.context(NO_SIGNALS),
+        started = server::start(&settings, &readiness, &shutdown) => started?,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => end.await,
-    };
-    ended.context("cannot wait for signals")
+    end.await.context(NO_SIGNALS)
 }
 
 /// One line on standard error, whatever the log format.

@@ -98,10 +98,12 @@ impl Shared {
 
     fn health(&self) -> Response<Full<Bytes>> {
         let missing = self.readiness.missing();
-        if missing.is_empty() {
-            Response::default()
-        } else {
+        if !missing.is_empty() {
             Problem::NotReady(missing.join("; ")).response()
+        } else if !self.director.has_reachable_endpoint() {
+            Problem::NotReady("no endpoint answers".to_owned()).response()
+        } else {
+            Response::default()
         }
     }
 

@@ -149,8 +149,10 @@ async fn streamed_answer(envoy: &Envoy, engine: &Engine) {
 
 async fn large_prompt(envoy: &Envoy, engine: &Engine) {
     let body = format!(r#"{{"model":"llmd-tiny","prompt":"{}"}}"#, "prefill ".repeat(25_000));
-    assert_eq!(post(envoy.listener, PATH, &[], &body).await.status, 200);
+    let answer = post(envoy.listener, PATH, &[], &body).await;
     assert!(engine.seen().pop().unwrap().body == body, "200 kB arrive as they were sent");
+    let text = answer.json()["choices"][0]["text"].as_str().unwrap().len();
+    assert_eq!(text, "echo: ".len() + 200_000, "and come back whole");
 }
 
 async fn without_a_body(envoy: &Envoy) {

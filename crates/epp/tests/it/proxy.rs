@@ -219,6 +219,42 @@ async fn health_says_whether_requests_can_be_served() {
 }
 
 #[tokio::test]
+async fn health_is_503_while_no_endpoint_answers() {
+    let mut engine = Engine::start().await;
+    let stack = Stack::start(&[&engine]).await;
+    crate::eventually("health", async || get(stack.proxy(), "/health").await.status == 200).await;
+    engine.crash().await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    eprintln!(
+        "{}",
+        get(stack.addresses.metrics, "/metrics")
+            .await
+            .text()
+            .lines()
+            .filter(|l| l.contains("llm_d_epp") && !l.contains("bucket"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    crate::eventually("bad health", async || get(stack.proxy(), "/health").await.status == 503).await;
+    let answer = get(stack.proxy(), "/health").await;
+    assert_eq!(answer.json()["error"]["message"], "not ready: no endpoint answers");
+}
+
+#[tokio::test]
+async fn what_is_no_request_for_an_endpoint_is_refused() {
+    let engine = Engine::start().await;
+    let stack = Stack::start(&[&engine]).await;
+    for text in ["CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n", "GARBAGE\r\n\r\n"] {
+        let mut client = TcpStream::connect(stack.proxy()).await.unwrap();
+        client.write_all(text.as_bytes()).await.unwrap();
+        let mut status_line = [0; 12];
+        within("answer", client.read_exact(&mut status_line)).await.unwrap();
+        assert_eq!(&status_line, b"HTTP/1.1 400", "{text}");
+    }
+    assert!(engine.seen().is_empty());
+}
+
+#[tokio::test]
 async fn a_crashed_endpoint_is_survived_by_the_next_request() {
     let (mut first, second) = (Engine::start().await, Engine::start().await);
     let stack = Stack::start(&[&first, &second]).await;
