@@ -65,7 +65,8 @@ mod tests {
         let entries = ["crates", "README.md", "target"].map(str::to_owned).into();
         let text = "See `crates/a/src/{b,c}.rs`, `crates/<name>/Cargo.toml`, `crates/f/my_g.rs`, `Backend`, `a/b`, `cargo run crates`,\n\
                     `target/x`, [d](crates/d#e), [f](https://g/h) and `README.md`.";
-        let expected = ["README.md", "crates", "crates/a/src/b.rs", "crates/a/src/c.rs", "crates/d", "crates/f"];
+        let expected =
+            ["README.md", "crates", "crates/a/src/b.rs", "crates/a/src/c.rs", "crates/d", "crates/f"];
         assert_eq!(named_paths(text, &entries).into_iter().collect::<Vec<_>>(), expected);
     }
 

@@ -18,6 +18,13 @@ const FORBIDDEN: [([&str; 2], &str); 6] = [
     (["unimplemen", "ted!("], "return an error that says what to do"),
 ];
 
+/// What only some files of `crates` may say: the word, those files, and why.
+const CONFINED: [(&str, &[&str], &str); 3] = [
+    ("anyhow::", &["main.rs"], "a library says which errors it has: write an enum with thiserror"),
+    ("env::var", &["args.rs"], "only args.rs reads the environment: pass the value down"),
+    ("unbounded_channel", &[], "bound it and say what happens when it is full"),
+];
+
 /// Violations in one file, each with its place.
 pub(super) fn violations(name: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -32,6 +39,12 @@ pub(super) fn violations(name: &str, text: &str) -> Vec<String> {
         for ([front, back], advice) in FORBIDDEN {
             let word = format!("{front}{back}");
             if line.contains(&word) {
+                found.push(format!("{name}:{}: {word}: {advice}", idx + 1));
+            }
+        }
+        for (word, files, advice) in CONFINED {
+            let is_confined = name.starts_with("crates/") && !is_test(name);
+            if is_confined && line.contains(word) && !files.iter().any(|file| name.ends_with(file)) {
                 found.push(format!("{name}:{}: {word}: {advice}", idx + 1));
             }
         }
@@ -62,6 +75,21 @@ mod tests {
         for ([front, back], advice) in FORBIDDEN {
             let text = format!("//! Header.\nfn a() {{\n    {front}{back}\n");
             assert_eq!(violations("a.rs", &text), [format!("a.rs:3: {front}{back}: {advice}")]);
+        }
+    }
+
+    #[test]
+    fn some_words_belong_to_some_files() {
+        for (word, files, advice) in CONFINED {
+            let text = format!("//! Header.\nuse {word};\n");
+            assert_eq!(
+                violations("crates/a/src/b.rs", &text),
+                [format!("crates/a/src/b.rs:2: {word}: {advice}")]
+            );
+            let allowed = files.iter().map(|file| format!("crates/a/src/{file}"));
+            for name in allowed.chain(["xtask/src/b.rs".to_owned(), "crates/a/tests/it/b.rs".to_owned()]) {
+                assert_eq!(violations(&name, &text), [""; 0]);
+            }
         }
     }
 
