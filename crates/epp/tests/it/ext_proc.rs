@@ -3,6 +3,7 @@
 use envoy_types::pb::google::protobuf::value::Kind;
 use llmd_common::shutdown::Times;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -214,6 +215,29 @@ async fn health_follows_readiness_and_shutdown() {
     call.request_headers(GET, true).await;
     call.next_headers().await;
     ending.abort();
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_streams_finish_and_takes_no_new_ones() {
+    let engine = Engine::start().await;
+    let stack = Stack::start(&[&engine]).await;
+    let mut call = Call::start(stack.addresses.grpc).await;
+    call.request_headers(POST, false).await;
+    call.request_body(BODY, true).await;
+    call.next_headers().await;
+    call.next_body().await;
+
+    let (shutdown, readiness) = (stack.shutdown.clone(), stack.readiness.clone());
+    let times = Times { propagation: Duration::ZERO, drain: Duration::from_secs(60) };
+    let ending = tokio::spawn(async move { shutdown.finish(&readiness, times).await });
+    crate::eventually("closed port", async || TcpStream::connect(stack.addresses.grpc).await.is_err()).await;
+    call.response_headers(&[(":status", "200")], false).await;
+    call.next_headers().await;
+    call.response_body("{}", true).await;
+    assert!(call.next_body().await.end_of_stream);
+    assert!(!ending.is_finished());
+    call.finish().await;
+    assert!(within("end of the drain", ending).await.unwrap(), "nothing had to be cut");
 }
 
 async fn connect(address: std::net::SocketAddr) -> tonic::transport::Channel {
