@@ -1,7 +1,7 @@
 //! The picker's own Prometheus series, named as the llm-d router names them.
 //!
 //! Names, labels, buckets and help texts are a contract with dashboards. Only series of parts that exist here are
-//! registered. Labels that come from clients (model names, fairness ids) are bounded, see [`labels`].
+//! registered. Labels that come from clients (model names, fairness ids) are bounded.
 
 use std::sync::Arc;
 

@@ -277,3 +277,34 @@ fn spoofed_routing_headers_change_nothing() {
     assert_eq!(routed.destinations, [fixture.store.endpoints()[0].host_port.clone()]);
     assert_eq!(routed.set_headers, []);
 }
+
+#[test]
+fn concurrent_requests_leave_nothing_behind() {
+    let endpoints =
+        || vec![endpoint("p").role("prefill"), endpoint("d").role("decode"), endpoint("e").role("decode")];
+    let fixture = fixture(DISAGGREGATED, endpoints());
+    let states: Vec<_> = fixture.store.endpoints().iter().map(|it| Arc::clone(&it.state)).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let fixture = &fixture;
+            scope.spawn(move || {
+                for number in 0..100 {
+                    let (head, body) = completion(&format!("{} {thread}", "prefix ".repeat(number % 40)));
+                    let (_, mut tracker) = fixture.route(head, body).unwrap();
+                    let aborted = number % 3 == 0;
+                    let _ = tracker.response_chunk(Bytes::from_static(b"{}"), !aborted);
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..50 {
+                fixture.director.refresh();
+                fixture.store.replace(endpoints().into_iter().map(EndpointBuilder::spec).collect());
+            }
+        });
+    });
+    assert!(states.iter().all(|it| it.in_flight() == 0));
+    fixture.check_metric(&format!("llm_d_epp_request_running{{{LABELS}}} 0"));
+    fixture.check_metric(&format!("llm_d_epp_request_total{{{LABELS}}} 400"));
+    fixture.check_metric(&format!("llm_d_epp_request_error_total{{error_code=\"Aborted\",{LABELS}}} 136"));
+}

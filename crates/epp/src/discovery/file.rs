@@ -7,7 +7,7 @@
 //!
 //! The first load must succeed. A later version that cannot be used is logged and the endpoints stay as they
 //! were. The directory is watched, not the file, so atomic renames and the symbolic links of mounted ConfigMaps
-//! are seen; the file is also read every [`POLL`], for file systems without notifications.
+//! are seen; the file is also read every ten seconds, for file systems without notifications.
 
 use std::collections::BTreeMap;
 use std::io;

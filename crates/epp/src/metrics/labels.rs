@@ -27,15 +27,20 @@ impl BoundedLabel {
         if value.is_empty() {
             return "".into();
         }
-        if let Some(known) = self.seen.read().get(value) {
+        let seen = self.seen.read();
+        if let Some(known) = seen.get(value) {
             return Arc::clone(known);
         }
-        let mut seen = self.seen.write();
+        // Clients that send ever new values must not make the others wait for a write lock.
         if seen.len() >= self.max || value.len() > MAX_LEN {
             return OTHER.into();
         }
+        drop(seen);
         let value: Arc<str> = value.into();
-        seen.insert(Arc::clone(&value));
+        let mut seen = self.seen.write();
+        if seen.len() < self.max {
+            seen.insert(Arc::clone(&value));
+        }
         value
     }
 }
