@@ -147,7 +147,7 @@ pub struct CacheArgs {
     pub kv_cache_memory_bytes: Option<u64>,
     /// GiB for KV blocks, as vLLM's CPU backend names it.
     #[arg(long, env = "VLLM_CPU_KVCACHE_SPACE", hide = true)]
-    pub cpu_kvcache_space: Option<f64>,
+    pub cpu_kvcache_space: Option<String>,
     /// Number of KV blocks, whatever memory they need.
     #[arg(long, value_parser = parse_count)]
     pub num_gpu_blocks_override: Option<u64>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use llmd_common::ready::Readiness;
-use llmd_common::shutdown::{Shutdown, Times};
+use llmd_common::shutdown::{Shutdown, Signals, Times};
 use llmd_common::telemetry::{self, LogFormat};
 use llmd_engine::args::{self, BenchArgs, Command, Invocation};
 use llmd_engine::bench::{self, BenchOptions};
@@ -75,14 +75,15 @@ fn serve(config: Config) -> anyhow::Result<()> {
 async fn run(config: Config) -> anyhow::Result<()> {
     let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
     let times = Times { propagation: Duration::ZERO, drain: config.http.shutdown_timeout };
+    let signals = Signals::catch().context("cannot wait for signals")?;
     let (app, _) = startup::listen(config.http.clone(), readiness.clone(), &shutdown).await?;
-    let mut stopping = std::pin::pin!(shutdown.run(&readiness, times));
+    let mut stopping = std::pin::pin!(shutdown.run(signals, &readiness, times));
     let engine = tokio::select! {
         loaded = startup::load(config, &app, &shutdown) => loaded?,
-        stopped = &mut stopping => return stopped.map(drop).context("cannot wait for signals"),
+        _ = &mut stopping => return Ok(()),
     };
     let is_clean = tokio::select! {
-        is_clean = &mut stopping => is_clean.context("cannot wait for signals")?,
+        is_clean = &mut stopping => is_clean,
         () = engine.commands().closed() => bail!("the engine thread stopped; the log says why"),
     };
     if !is_clean {

@@ -3,6 +3,8 @@
 //! The port is bound before anything is loaded, so that probes see how far the start is and a port in use is an
 //! error within milliseconds.
 
+mod loaded_model;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,28 +17,24 @@ use llmd_common::ready::Readiness;
 use llmd_common::serve::{Limits, serve};
 use llmd_common::shutdown::Shutdown;
 use llmd_common::tls;
-use llmd_kernels::ElementType;
-use llmd_tokenizer::{ChatTemplate, ChatTemplateError, Tokenizer, TokenizerError};
+use llmd_tokenizer::{ChatTemplateError, TokenizerError};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::memory::MemoryInfo;
-use crate::config::{
-    Config, ConfigError, FullBatch, GenerationSource, HttpConfig, KvTransferConfig, ServedModel,
-};
+use crate::config::{Config, ConfigError, HttpConfig, KvTransferConfig, ServedModel};
 use crate::engine::{Engine, EngineConfig, EngineHandle, QueueLimits};
 use crate::kv_cache::KvLayout;
 use crate::kv_transfer::KvConnector;
-use crate::kv_transfer::fingerprint::fingerprint;
 use crate::kv_transfer::metrics::TransferMetrics;
 use crate::kv_transfer::native::{LeaseTimes, NativeConfig, NativeConnector, PullTimes};
 use crate::metrics::{EngineMetrics, MetricsInfo};
-use crate::model::{self, GenerationConfig, ModelConfig};
+use crate::model::{self, GenerationConfig};
 use crate::request::{Command, command_channel};
-use crate::runner::{ModelRunner, Runner, RunnerOptions, StartError};
+use crate::runner::{Runner, StartError};
 use crate::scheduler::SchedulerConfig;
 use crate::server::{App, Models, Prompter, Rules, Serving, Submitter, router};
+use loaded_model::LoadedModel;
 
 /// Share of the blocks that stays free when a sequence joins others.
 const WATERMARK: f64 = 0.01;
@@ -183,98 +181,6 @@ pub async fn load(config: Config, app: &Arc<App>, shutdown: &Shutdown) -> Result
     Ok(engine)
 }
 
-/// Everything that comes from the model folder.
-struct LoadedModel {
-    runner: ModelRunner,
-    tokenizer: Tokenizer,
-    template: Option<ChatTemplate>,
-    defaults: GenerationConfig,
-    eos_token_ids: Vec<u32>,
-    max_model_len: usize,
-    n_blocks: usize,
-    /// Empty without KV transfer.
-    fingerprint: String,
-}
-
-impl LoadedModel {
-    /// Reads the folder. Small files come first, so that what is wrong with them is said before the weights load.
-    fn read(config: &Config, progress: &mut dyn FnMut(f32)) -> Result<Self, StartupError> {
-        let ServedModel { dir, in_f32, kv_dtype, threads, .. } = &config.model;
-        if !dir.is_dir() {
-            return Err(StartupError::NoFolder { path: dir.clone() });
-        }
-        let model = ModelConfig::from_folder(dir)?;
-        let generation = GenerationConfig::from_folder(dir)?;
-        let max_model_len = context(&config.model, &model)?;
-        let tokenizer = Tokenizer::from_dir(dir)?;
-        let template = template(&config.model)?;
-        let layout = model.kv_layout(config.cache.block_size, *kv_dtype);
-        let full_batch = FullBatch { max_num_seqs: config.scheduler.max_num_seqs, max_model_len };
-        let n_blocks = config.cache.n_blocks(&layout, full_batch, MemoryInfo::read())?;
-        let fingerprint = match config.kv_transfer {
-            Some(_) => fingerprint(dir, &layout).map_err(StartupError::Engine)?,
-            None => String::new(),
-        };
-        let options = RunnerOptions {
-            threads: threads.map(Into::into),
-            isa: None,
-            weight_dtype: in_f32.then_some(ElementType::F32),
-            kv_dtype: *kv_dtype,
-            block_size: config.cache.block_size,
-            num_blocks: n_blocks,
-            max_num_batched_tokens: config.scheduler.max_num_batched_tokens,
-        };
-        let runner = ModelRunner::load(dir, options, progress)?;
-        let eos_token_ids = match &generation.eos_token_ids {
-            Some(ids) => ids.clone().into_vec(),
-            None => model.eos_token_ids,
-        };
-        let defaults = sampling_defaults(&config.model.generation, generation)?;
-        Ok(Self {
-            runner,
-            tokenizer,
-            template,
-            defaults,
-            eos_token_ids,
-            max_model_len,
-            n_blocks,
-            fingerprint,
-        })
-    }
-}
-
-/// The context: the flag's, if the model knows that many positions, else the model's.
-fn context(served: &ServedModel, model: &ModelConfig) -> Result<usize, ConfigError> {
-    let known = model.max_position_embeddings;
-    match served.max_model_len {
-        None => Ok(known),
-        Some(asked) if asked as usize <= known => Ok(asked as usize),
-        Some(asked) => Err(ConfigError::Value {
-            flag: "--max-model-len",
-            problem: format!("{asked} is above the {known} positions that the model knows"),
-        }),
-    }
-}
-
-fn template(served: &ServedModel) -> Result<Option<ChatTemplate>, ChatTemplateError> {
-    let template = match &served.chat_template {
-        Some(given) => Some(ChatTemplate::from_override(&served.dir, given)?),
-        None => ChatTemplate::from_dir(&served.dir)?,
-    };
-    Ok(template.map(|it| it.with_content_format(served.content_format)))
-}
-
-fn sampling_defaults(
-    source: &GenerationSource,
-    of_model: GenerationConfig,
-) -> Result<GenerationConfig, model::ConfigError> {
-    match source {
-        GenerationSource::Model => Ok(of_model),
-        GenerationSource::None => Ok(GenerationConfig::default()),
-        GenerationSource::Folder(folder) => GenerationConfig::from_folder(folder),
-    }
-}
-
 async fn connector(
     transfer: &KvTransferConfig,
     fingerprint: String,
@@ -339,6 +245,7 @@ fn rules(
         max_logprobs: frontend.max_logprobs,
         max_stop_strings: frontend.max_stop_strings,
         max_n: frontend.max_n,
+        max_sequences: config.scheduler.max_queued_requests,
         max_prompts: frontend.max_prompts,
         eos_token_ids,
         defaults,

@@ -28,9 +28,6 @@ pub struct ChatCompletionRequest {
     /// `none`, `auto`, `required` or a named function.
     #[serde(default)]
     pub tool_choice: Option<Value>,
-    /// Handed to the template.
-    #[serde(default)]
-    pub reasoning_effort: Option<String>,
     /// Prepends the last message to the answer when it has the answer's role.
     #[serde(default)]
     pub echo: Option<bool>,

@@ -49,7 +49,7 @@ pub(super) fn words(args: Vec<OsString>) -> Vec<OsString> {
         set(
             objects.entry(name).or_insert_with(|| Value::Object(Map::new())),
             &path,
-            value.unwrap_or_default(),
+            &value.unwrap_or_default(),
         );
     }
     merge(&mut output, objects);
@@ -85,7 +85,7 @@ fn dotted(word: &str) -> Option<(String, String, Option<String>)> {
 }
 
 /// Sets `path` inside `object` to `text`, which is JSON or else a string.
-fn set(object: &mut Value, path: &str, text: String) {
+fn set(object: &mut Value, path: &str, text: &str) {
     let (path, appends) = match path.strip_suffix('+') {
         Some(path) => (path, true),
         None => (path, false),
@@ -98,7 +98,7 @@ fn set(object: &mut Value, path: &str, text: String) {
         place = &mut place[key];
     }
     if !appends {
-        *place = json_or_text(&text);
+        *place = json_or_text(text);
         return;
     }
     let more = text.split(',').map(json_or_text);

@@ -97,10 +97,10 @@ pub(super) fn from_args(args: CacheArgs) -> Result<FromArgs, ConfigError> {
     } = args;
     let cache = CacheConfig {
         block_size: at_least_one("--block-size", block_size)?,
-        space: space(num_gpu_blocks_override, kv_cache_memory_bytes, cpu_kvcache_space)?,
+        space: space(num_gpu_blocks_override, kv_cache_memory_bytes, gib(cpu_kvcache_space.as_deref())?)?,
         prefix_caching: enable_prefix_caching,
         hash_seed: hash_seed
-            .filter(|it| it != "random")
+            .filter(|it| !it.is_empty() && it != "random")
             .unwrap_or_else(|| llmd_kv::hash::DEFAULT_SEED.to_owned()),
     };
     let transfer = kv_transfer_config
@@ -116,10 +116,18 @@ fn space(blocks: Option<u64>, bytes: Option<u64>, gib: Option<f64>) -> Result<Ca
         (None, Some(bytes), _) => Ok(CacheSpace::Bytes(bytes)),
         // vLLM writes 0 for its default.
         (None, None, None | Some(0.0)) => Ok(CacheSpace::Default),
-        (None, None, Some(gib)) if gib > 0.0 && gib < 1e6 => Ok(CacheSpace::Bytes(bytes_of(gib * GIB))),
-        (None, None, Some(gib)) => Err(ConfigError::Value {
+        (None, None, Some(gib)) => Ok(CacheSpace::Bytes(bytes_of(gib * GIB))),
+    }
+}
+
+/// The environment's number of GiB; an empty variable says nothing.
+fn gib(text: Option<&str>) -> Result<Option<f64>, ConfigError> {
+    let Some(text) = text.map(str::trim).filter(|it| !it.is_empty()) else { return Ok(None) };
+    match text.parse() {
+        Ok(gib) if (0.0..1e6).contains(&gib) => Ok(Some(gib)),
+        _ => Err(ConfigError::Value {
             flag: "VLLM_CPU_KVCACHE_SPACE",
-            problem: format!("{gib} is no number of GiB"),
+            problem: format!("{text:?} is no number of GiB"),
         }),
     }
 }

@@ -39,10 +39,10 @@ pub struct HttpConfig {
 pub struct ApiKeys(Vec<[u8; 32]>);
 
 impl ApiKeys {
-    /// Keeps the digests of `keys`.
+    /// Keeps the digests of `keys`. Empty ones, as an unset variable leaves them, are none.
     #[must_use]
     pub fn new(keys: &[String]) -> Self {
-        Self(keys.iter().map(|it| Sha256::digest(it).into()).collect())
+        Self(keys.iter().filter(|it| !it.is_empty()).map(|it| Sha256::digest(it).into()).collect())
     }
 
     /// Whether everybody may come in.

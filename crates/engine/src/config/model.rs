@@ -102,7 +102,7 @@ pub(super) fn from_args(
         root,
         in_f32,
         // Storing what was computed in f32 as bf16 would undo the wish for exactness.
-        kv_dtype: kv_dtype.or(in_f32.then_some(KvDtype::F32)),
+        kv_dtype: kv_dtype.or(if in_f32 { Some(KvDtype::F32) } else { None }),
         max_model_len: context(max_model_len)?,
         generation: match generation_config.as_str() {
             "auto" => GenerationSource::Model,

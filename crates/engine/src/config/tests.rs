@@ -41,6 +41,7 @@ fn what_cannot_be_done_is_refused_with_advice() {
     check_error(&["--ssl-certfile", "c.pem"], "needs --ssl-keyfile too");
     check_error(&["--root-path", "api"], "begins with a slash");
     check_error(&["--max-num-seqs", "0"], "must be at least 1");
+    check_error(&["--cpu-kvcache-space", "much"], "no number of GiB");
     check_error(&["--max-logprobs", "-2"], "use -1 for no limit");
 }
 
@@ -64,6 +65,11 @@ fn the_cache_holds_what_was_asked_for_and_the_null_block() {
     let page = LAYOUT.page_bytes() as u64;
     assert_eq!(n_blocks(&["--num-gpu-blocks-override", "50"], u64::MAX), Ok(50));
     assert_eq!(n_blocks(&["--kv-cache-memory-bytes", &(10 * page).to_string()], u64::MAX), Ok(11));
+    assert_eq!(
+        n_blocks(&["--cpu-kvcache-space", "1"], u64::MAX),
+        Ok((1 << 30) / usize::try_from(page).unwrap() + 1)
+    );
+    assert_eq!(n_blocks(&["--cpu-kvcache-space="], u64::MAX), Ok(15), "an empty variable says nothing");
     assert_eq!(n_blocks(&[], u64::MAX), Ok(15), "two sequences of seven blocks");
     assert_eq!(n_blocks(&[], 16 * page), Ok(5), "a quarter of the memory");
     assert!(n_blocks(&["--kv-cache-memory-bytes", "1"], u64::MAX).is_err());

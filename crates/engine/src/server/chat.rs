@@ -37,7 +37,8 @@ pub fn prepare(
     parse::<UnsupportedFields>(body)?.first_set().map_or(Ok(()), |name| Err(ApiError::unsupported(name)))?;
     serving.models.check(fields.model.as_deref())?;
     let asked = asked(&request, &fields)?;
-    let generation = Generation::check(&fields, asked, &serving.rules, &serving.prompter.tokenizer)?;
+    let generation =
+        Generation::check(&fields, asked, &serving.rules, &serving.prompter.tokenizer)?.prioritised(headers);
     let conversation = Conversation::of_request(&request)?;
     let text = serving.prompter.render(&conversation)?;
     let add_special_tokens = request.add_special_tokens.unwrap_or(false);
@@ -55,7 +56,7 @@ pub fn prepare(
     };
     let prompts = [prompt];
     Ok(Prepared {
-        starts: starts(&generation, &serving.prompter, &dialect.head.id, &prompts)?,
+        starts: starts(&generation, serving, &dialect.head.id, &prompts)?,
         tally: serving.tally(&prompts, generation.n),
         stream: generation.stream.map(|it| serving.stream_options(it)),
         dialect,

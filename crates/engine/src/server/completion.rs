@@ -49,7 +49,8 @@ pub fn prepare(
         logprobs_param: "logprobs",
         prompt_logprobs: fields.prompt_logprobs.or(if echo { request.logprobs } else { None }),
     };
-    let generation = Generation::check(&fields, asked, &serving.rules, &serving.prompter.tokenizer)?;
+    let generation =
+        Generation::check(&fields, asked, &serving.rules, &serving.prompter.tokenizer)?.prioritised(headers);
     let sources = split(request.prompt);
     if sources.is_empty() {
         return Err(param("prompt", "must not be empty"));
@@ -78,7 +79,7 @@ pub fn prepare(
         head,
     };
     Ok(Prepared {
-        starts: starts(&generation, &serving.prompter, &dialect.head.id, &prompts)?,
+        starts: starts(&generation, serving, &dialect.head.id, &prompts)?,
         tally: serving.tally(&prompts, generation.n),
         stream: generation.stream.map(|it| serving.stream_options(it)),
         dialect,

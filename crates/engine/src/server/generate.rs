@@ -18,12 +18,11 @@ use llmd_api::kv_transfer::KvTransferParams;
 use llmd_api::openai::usage::Usage;
 
 use super::error::ApiError;
-use super::prompt::Prompter;
 use super::sse;
 use super::state::{InFlight, Serving};
 use super::submit::{Piece, Sequence, Start};
 use super::usage::Tally;
-use super::validate::{Generation, Stream};
+use super::validate::{Generation, Stream, param};
 use crate::output::PositionLogprobs;
 use crate::text::{Assembler, Delta};
 
@@ -105,18 +104,26 @@ pub fn unix_seconds() -> u64 {
 /// One start for each prompt and choice, numbered as the response numbers them.
 ///
 /// # Errors
-/// When a prompt leaves no room for an answer.
+/// When a prompt leaves no room for an answer, or there are more sequences than any queue holds.
 pub fn starts(
     generation: &Generation,
-    prompter: &Prompter,
+    serving: &Serving,
     request_id: &str,
     prompts: &[Vec<u32>],
 ) -> Result<Vec<Start>, ApiError> {
+    let (n_sequences, limit) =
+        (prompts.len().saturating_mul(generation.n as usize), serving.rules.max_sequences);
+    if n_sequences > limit {
+        let rule =
+            format!("times the number of prompts is {n_sequences}, and this server queues at most {limit}");
+        return Err(param("n", rule));
+    }
     let mut starts = Vec::with_capacity(prompts.len() * generation.n as usize);
     let mut index = 0;
     for prompt in prompts {
         for choice in 0..generation.n {
-            let assembler = Assembler::new(prompter.tokenizer.clone(), prompt, generation.text.clone());
+            let assembler =
+                Assembler::new(serving.prompter.tokenizer.clone(), prompt, generation.text.clone());
             starts.push(Start {
                 index,
                 request_id: if index == 0 { request_id.to_owned() } else { format!("{request_id}-{index}") },

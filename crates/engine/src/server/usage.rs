@@ -39,7 +39,7 @@ impl Tally {
     /// Takes the counts of a piece. The first choice of a prompt says what was cached: the others find its blocks.
     pub fn record(&mut self, piece: &Piece) {
         self.completion_tokens[piece.index as usize] = piece.n_tokens;
-        if piece.index % self.n == 0 {
+        if piece.index.is_multiple_of(self.n) {
             let prompt = self.prompt_of(piece.index);
             self.cached_tokens[prompt] = piece.cached_tokens;
         }

@@ -2,9 +2,12 @@
 //!
 //! Precedence: request, then the model's `generation_config.json`, then OpenAI's default.
 
+mod sampling;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use axum::http::HeaderMap;
 use llmd_api::kv_transfer::KvTransferParams;
 use llmd_api::openai::sampling::SamplingFields;
 use llmd_tokenizer::Tokenizer;
@@ -14,10 +17,8 @@ use crate::model::GenerationConfig;
 use crate::sampling::SamplingParams;
 use crate::text::TextSettings;
 
-/// Below this a temperature means greedy decoding.
-const GREEDY_BELOW: f64 = 1e-5;
-/// Least temperature that is not greedy: dividing logits by less overflows.
-const MIN_TEMPERATURE: f64 = 0.01;
+/// Overrides the body's priority. Owner: vLLM.
+const PRIORITY_HEADER: &str = "x-vllm-priority";
 /// Longest cache salt in characters.
 const MAX_CACHE_SALT: usize = 128;
 
@@ -34,6 +35,8 @@ pub struct Rules {
     pub max_stop_strings: usize,
     /// Choices a request may ask for.
     pub max_n: u32,
+    /// Sequences a request may start: no queue has room for more.
+    pub max_sequences: usize,
     /// Prompts a completion request may have.
     pub max_prompts: usize,
     /// The model's own end-of-sequence tokens.
@@ -114,7 +117,7 @@ impl Generation {
         tokenizer: &Tokenizer,
     ) -> Result<Self, ApiError> {
         let n = choices(fields, rules)?;
-        let sampling = sampling(fields, asked, rules, tokenizer)?;
+        let sampling = sampling::sampling(fields, asked, rules, tokenizer)?;
         if sampling.is_greedy() && n > 1 {
             return Err(param("n", "must be 1 when temperature is 0: all choices would be equal"));
         }
@@ -143,6 +146,14 @@ impl Generation {
         })
     }
 
+    /// With the priority that a header asks for, if one does.
+    #[must_use]
+    pub fn prioritised(mut self, headers: &HeaderMap) -> Self {
+        let asked = headers.get(PRIORITY_HEADER).and_then(|it| it.to_str().ok()?.parse().ok());
+        self.priority = asked.unwrap_or(self.priority);
+        self
+    }
+
     /// Parameters of choice number `choice` for a prompt of `prompt_len` tokens.
     ///
     /// # Errors
@@ -168,63 +179,6 @@ impl Generation {
     }
 }
 
-fn sampling(
-    fields: &SamplingFields,
-    asked: Asked,
-    rules: &Rules,
-    tokenizer: &Tokenizer,
-) -> Result<SamplingParams, ApiError> {
-    let defaults = &rules.defaults;
-    let temperature = ranged(
-        "temperature",
-        fields.temperature.or(defaults.temperature.map(f64::from)).unwrap_or(1.0),
-        |it| (0.0..=2.0).contains(&it),
-        "must be between 0 and 2",
-    )?;
-    let top_p = ranged(
-        "top_p",
-        fields.top_p.or(defaults.top_p.map(f64::from)).unwrap_or(1.0),
-        |it| it > 0.0 && it <= 1.0,
-        "must be above 0 and at most 1",
-    )?;
-    let min_p = ranged(
-        "min_p",
-        fields.min_p.or(defaults.min_p.map(f64::from)).unwrap_or(0.0),
-        |it| (0.0..=1.0).contains(&it),
-        "must be between 0 and 1",
-    )?;
-    let repetition_penalty = ranged(
-        "repetition_penalty",
-        fields.repetition_penalty.or(defaults.repetition_penalty.map(f64::from)).unwrap_or(1.0),
-        |it| it > 0.0 && it.is_finite(),
-        "must be above 0",
-    )?;
-    let penalty = |name, value: Option<f64>| {
-        ranged(name, value.unwrap_or(0.0), |it| (-2.0..=2.0).contains(&it), "must be between -2 and 2")
-    };
-    let top_k = top_k(fields.top_k.or(defaults.top_k))?;
-    let is_greedy = f64::from(temperature) < GREEDY_BELOW;
-    Ok(SamplingParams {
-        temperature: if is_greedy { 0.0 } else { temperature.max(to_f32(MIN_TEMPERATURE)) },
-        top_p: if is_greedy { 1.0 } else { top_p },
-        top_k: if is_greedy { None } else { top_k },
-        min_p: if is_greedy { 0.0 } else { min_p },
-        presence_penalty: penalty("presence_penalty", fields.presence_penalty)?,
-        frequency_penalty: penalty("frequency_penalty", fields.frequency_penalty)?,
-        repetition_penalty,
-        seed: fields.seed.filter(|&it| it != -1).map(i64::cast_unsigned),
-        min_tokens: fields.min_tokens.map_or(Ok(0), |it| count("min_tokens", it, 0))?,
-        stop_token_ids: token_ids("stop_token_ids", fields.stop_token_ids.as_deref().unwrap_or(&[]), rules)?,
-        ignore_eos: fields.ignore_eos.unwrap_or(false),
-        logit_bias: logit_bias(fields, rules)?,
-        allowed_token_ids: allowed_token_ids(fields, rules)?,
-        bad_words: bad_words(fields, tokenizer)?,
-        logprobs: alternatives(asked.logprobs_param, asked.logprobs, rules)?,
-        prompt_logprobs: alternatives("prompt_logprobs", asked.prompt_logprobs, rules)?,
-        ..SamplingParams::greedy(1)
-    })
-}
-
 fn choices(fields: &SamplingFields, rules: &Rules) -> Result<u32, ApiError> {
     let n = fields.n.map_or(Ok(1), |it| count("n", it, 1))?;
     if n > rules.max_n {
@@ -237,14 +191,6 @@ fn choices(fields: &SamplingFields, rules: &Rules) -> Result<u32, ApiError> {
         });
     }
     Ok(n)
-}
-
-fn top_k(value: Option<i64>) -> Result<Option<u32>, ApiError> {
-    match value {
-        None | Some(0 | -1) => Ok(None),
-        Some(k) if k > 0 => Ok(Some(u32::try_from(k).unwrap_or(u32::MAX))),
-        Some(_) => Err(param("top_k", "must be positive, or 0 or -1 to keep all tokens")),
-    }
 }
 
 fn text_settings(
@@ -318,86 +264,11 @@ fn cache_salt(fields: &SamplingFields) -> Result<Option<String>, ApiError> {
     Ok(Some(salt.clone()))
 }
 
-fn logit_bias(fields: &SamplingFields, rules: &Rules) -> Result<Vec<(u32, f32)>, ApiError> {
-    let biases = fields.logit_bias.iter().flatten();
-    biases
-        .map(|(id, bias)| {
-            let id = id.parse().map_err(|_| param("logit_bias", format!("{id:?} is not a token id")))?;
-            Ok((token_id("logit_bias", id, rules)?, to_f32(bias.clamp(-100.0, 100.0))))
-        })
-        .collect()
-}
-
-fn allowed_token_ids(fields: &SamplingFields, rules: &Rules) -> Result<Option<Vec<u32>>, ApiError> {
-    let Some(ids) = &fields.allowed_token_ids else { return Ok(None) };
-    if ids.is_empty() {
-        return Err(param("allowed_token_ids", "must not be empty"));
-    }
-    token_ids("allowed_token_ids", ids, rules).map(Some)
-}
-
-/// Each word as it stands at the start of a text and, when that is another token, after a space.
-fn bad_words(fields: &SamplingFields, tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>, ApiError> {
-    let mut sequences = Vec::new();
-    for word in fields.bad_words.iter().flatten() {
-        let word = word.trim_start();
-        if word.is_empty() {
-            return Err(param("bad_words", "must not contain an empty string"));
-        }
-        let encode = |text: &str| {
-            tokenizer.encode(text, false).map_err(|_| param("bad_words", format!("{word:?} has no tokens")))
-        };
-        let (plain, spaced) = (encode(word)?, encode(&format!(" {word}"))?);
-        if plain.len() == spaced.len() && plain.first() != spaced.first() {
-            sequences.push(spaced);
-        }
-        sequences.push(plain);
-    }
-    sequences.retain(|it| !it.is_empty());
-    Ok(sequences)
-}
-
-fn alternatives(name: &'static str, value: Option<i64>, rules: &Rules) -> Result<Option<u32>, ApiError> {
-    let Some(value) = value else { return Ok(None) };
-    let asked = if value == -1 { rules.vocab_size } else { count(name, value, 0)? };
-    match rules.max_logprobs {
-        Some(limit) if asked > limit => {
-            Err(param(name, format!("must be at most {limit} (raise it with --max-logprobs)")))
-        }
-        _ => Ok(Some(asked.min(rules.vocab_size))),
-    }
-}
-
-fn token_ids(name: &'static str, ids: &[i64], rules: &Rules) -> Result<Vec<u32>, ApiError> {
-    ids.iter().map(|&id| token_id(name, id, rules)).collect()
-}
-
-fn token_id(name: &'static str, id: i64, rules: &Rules) -> Result<u32, ApiError> {
-    let known = u32::try_from(id).ok().filter(|&it| it < rules.vocab_size);
-    known.ok_or_else(|| param(name, format!("has {id}, which is not a token id below {}", rules.vocab_size)))
-}
-
-fn ranged(
-    name: &'static str,
-    value: f64,
-    is_legal: impl Fn(f64) -> bool,
-    rule: &str,
-) -> Result<f32, ApiError> {
-    // Judged as the sampler will see it: a tiny number may round to a forbidden zero.
-    let rounded = to_f32(value);
-    if is_legal(f64::from(rounded)) { Ok(rounded) } else { Err(param(name, format!("{rule}, got {value}"))) }
-}
-
 fn count(name: &'static str, value: i64, least: u32) -> Result<u32, ApiError> {
     u32::try_from(value.min(i64::from(u32::MAX)))
         .ok()
         .filter(|&it| it >= least)
         .ok_or_else(|| param(name, format!("must be at least {least}, got {value}")))
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "sampling works in f32; the nearest value is meant")]
-const fn to_f32(value: f64) -> f32 {
-    value as f32
 }
 
 /// A broken rule about `name`, said in a sentence that begins with the field.

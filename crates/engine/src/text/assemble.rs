@@ -47,7 +47,7 @@ impl Delta {
 }
 
 /// How an answer ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
     /// Why.
     pub reason: FinishReason,

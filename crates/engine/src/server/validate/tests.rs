@@ -28,6 +28,7 @@ fn rules() -> Rules {
         max_logprobs: Some(20),
         max_stop_strings: 4,
         max_n: 8,
+        max_sequences: 16,
         max_prompts: 4,
         eos_token_ids: vec![3],
         defaults: GenerationConfig::default(),

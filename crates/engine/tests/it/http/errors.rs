@@ -62,6 +62,8 @@ async fn values_that_break_a_rule() {
         let body = json!({"prompt": body["prompt"], "add_special_tokens": false});
         check(&server.post(COMPLETIONS, &body).await, 400, "BadRequestError", &json!("prompt"), "empty");
     }
+    let crowd = json!({"prompt": ["a", "b"], "n": 1000, "temperature": 1});
+    check(&server.post(COMPLETIONS, &crowd).await, 400, "BadRequestError", &json!("n"), "2000");
     let unknown = json!({"prompt": [5, 4000]});
     check(&server.post(COMPLETIONS, &unknown).await, 400, "BadRequestError", &json!("prompt"), "4000");
 }
