@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +20,30 @@ pub struct Times {
     pub propagation: Duration,
     /// For requests in flight.
     pub drain: Duration,
+}
+
+/// SIGTERM and SIGINT, caught from now on: until then they end the process at once. Made before anything is served.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Installs the handlers. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Shared by everything that must stop. Clones are handles to the same shutdown.
@@ -58,26 +82,19 @@ impl Shutdown {
         self.tasks.spawn(task)
     }
 
-    /// Waits for SIGTERM or SIGINT, then shuts down. Returns whether everything ended inside the deadline.
-    ///
-    /// # Errors
-    /// When the signal handlers cannot be installed.
-    pub async fn run(&self, readiness: &Readiness, times: Times) -> io::Result<bool> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    /// Waits for a signal, then shuts down. Returns whether everything ended inside the deadline.
+    pub async fn run(&self, mut signals: Signals, readiness: &Readiness, times: Times) -> bool {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            () = signals.next() => {}
             () = self.draining.cancelled() => {}
         }
         tracing::info!(drain_seconds = times.drain.as_secs_f64(), "shutting down");
         let clean = tokio::select! {
             clean = self.finish(readiness, times) => clean,
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
+            () = signals.next() => false,
         };
         self.cancelled.cancel();
-        Ok(clean)
+        clean
     }
 
     /// The sequence without the signal, for owners that decide themselves.

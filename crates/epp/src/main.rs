@@ -9,12 +9,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use llmd_common::ready::Readiness;
-use llmd_common::shutdown::{Shutdown, Times};
+use llmd_common::shutdown::{Shutdown, Signals, Times};
 use llmd_common::telemetry;
 use llmd_epp::args::{Args, Settings};
 use llmd_epp::server;
-
-const NO_SIGNALS: &str = "cannot wait for signals";
 
 fn main() -> ExitCode {
     let args = match Args::parse_from_words(std::env::args_os()) {
@@ -45,14 +43,13 @@ fn main() -> ExitCode {
 async fn run(settings: Settings) -> anyhow::Result<bool> {
     let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
     let times = Times { propagation: settings.shutdown_delay, drain: settings.drain_timeout };
-    let mut end = pin!(shutdown.run(&readiness, times));
+    let signals = Signals::catch().context("cannot wait for signals")?;
+    let mut end = pin!(shutdown.run(signals, &readiness, times));
     tokio::select! {
-        // First, so that signals are caught before anything is served.
-        biased;
-        clean = end.as_mut() => return clean.context(NO_SIGNALS),
+        clean = end.as_mut() => return Ok(clean),
         started = server::start(&settings, &readiness, &shutdown) => started?,
     };
-    end.await.context(NO_SIGNALS)
+    Ok(end.await)
 }
 
 /// One line on standard error, whatever the log format.

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::service::TowerToHyperService;
 use llmd_common::ready::{Condition, Readiness};
 use llmd_common::serve::{Limits, serve};
-use llmd_common::shutdown::{Shutdown, Times};
+use llmd_common::shutdown::{Shutdown, Signals, Times};
 use llmd_common::tls::{self, CertFiles};
 use llmd_common::{admin, metrics};
 use prometheus::Registry;
@@ -122,6 +122,7 @@ impl Sidecar {
     /// When the signal handlers cannot be installed.
     pub async fn run(self) -> io::Result<bool> {
         let Self { shared, listeners, addresses, admin, tls, registry, readiness, shutdown } = self;
+        let signals = Signals::catch()?;
         let times =
             Times { propagation: shared.config.shutdown_delay, drain: shared.config.shutdown_timeout };
         if let Some((listener, address)) = admin {
@@ -142,7 +143,7 @@ impl Sidecar {
             });
             shutdown.spawn(serve(listener, service, tls.clone(), Limits::default(), shutdown.clone()));
         }
-        shutdown.run(&readiness, times).await
+        Ok(shutdown.run(signals, &readiness, times).await)
     }
 }
 
