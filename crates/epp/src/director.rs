@@ -180,7 +180,7 @@ impl Director {
         {
             producer.plugin.remember(&schedule, matches, blocks);
         }
-        let set_headers = self.graph.handler.plugin.headers(&request, &schedule);
+        let set_headers = self.graph.handler.plugin.prepare(&request, &schedule);
         let destinations = schedule.destinations().map(|it| it.host_port.clone()).collect();
         let tracker = RequestTracker::new(metrics.clone(), received, &request, in_flight(&schedule));
         self.decisions.push(Decision::routed(&request, schedule, set_headers.clone()));

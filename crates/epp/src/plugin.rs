@@ -49,8 +49,8 @@ pub trait ProfileHandler: Debug + Send + Sync {
     /// When no endpoint can serve the request.
     fn schedule(&self, cycle: &mut Cycle<'_, '_>) -> Result<usize, ScheduleError>;
 
-    /// Headers that tell the destination about the other picks.
-    fn headers(&self, _request: &InferenceRequest<'_>, _schedule: &Schedule<'_>) -> Vec<(String, String)> {
+    /// The pick is final: returns headers that tell the destination about the other picks.
+    fn prepare(&self, _request: &InferenceRequest<'_>, _schedule: &Schedule<'_>) -> Vec<(String, String)> {
         Vec::new()
     }
 }

@@ -208,12 +208,6 @@ impl<'c, 'a> Cycle<'c, 'a> {
         Self { request, candidates, profiles, rng, runs: Vec::with_capacity(profiles.len()) }
     }
 
-    /// Whether the configuration has a profile called `name`.
-    #[must_use]
-    pub fn has_profile(&self, name: &str) -> bool {
-        self.profiles.contains_key(name)
-    }
-
     /// Names of all profiles, in the order of the configuration.
     pub fn profile_names(&self) -> impl Iterator<Item = &'c Arc<str>> + use<'c, 'a> {
         self.profiles.keys()

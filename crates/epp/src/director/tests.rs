@@ -114,6 +114,16 @@ fn disaggregation_follows_the_cache_of_the_decode_endpoint() {
 }
 
 #[test]
+fn an_endpoint_of_both_roles_prefills_for_itself() {
+    let fixture = fixture(DISAGGREGATED, vec![endpoint("b").role("both")]);
+    assert_eq!(fixture.complete(&"x".repeat(640)).set_headers, []);
+    fixture.check_metric(
+        "llm_d_epp_disagg_decision_total{decision_type=\"decode-only\",model_name=\"m\",\
+         plugin_name=\"disagg-profile-handler\",plugin_type=\"disagg-profile-handler\"} 1",
+    );
+}
+
+#[test]
 fn a_dead_prefill_endpoint_is_left_out() {
     let fixture = fixture(DISAGGREGATED, vec![endpoint("p").role("prefill"), endpoint("d").role("decode")]);
     fixture.store.endpoints()[0].state.set_reachable(false);

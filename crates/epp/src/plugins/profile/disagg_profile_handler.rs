@@ -86,31 +86,31 @@ impl ProfileHandler for DisaggProfileHandler {
     }
 
     fn schedule(&self, cycle: &mut Cycle<'_, '_>) -> Result<usize, ScheduleError> {
-        let (decode, has_prefill) = match self.order {
+        match self.order {
             StageOrder::DecodeFirst => {
                 let (decode, endpoint) = cycle.run(&self.decode).ok_or(ScheduleError::NoDecode)?;
-                let wanted = cycle.has_profile(&self.prefill)
-                    && self
-                        .prefill_decider
-                        .as_ref()
-                        .is_some_and(|it| it.wants_stage(cycle.request, &endpoint));
-                (decode, wanted && cycle.run(&self.prefill).is_some())
+                if self.prefill_decider.as_ref().is_some_and(|it| it.wants_stage(cycle.request, &endpoint)) {
+                    cycle.run(&self.prefill);
+                }
+                Ok(decode)
             }
             StageOrder::PrefillFirst => {
-                let has_prefill = cycle.run(&self.prefill).is_some();
-                let (decode, _) = cycle.run(&self.decode).ok_or(ScheduleError::NoDecode)?;
-                (decode, has_prefill)
+                cycle.run(&self.prefill);
+                cycle.run(&self.decode).map(|(decode, _)| decode).ok_or(ScheduleError::NoDecode)
             }
-        };
-        let decision = if has_prefill { "prefill-decode" } else { "decode-only" };
-        self.metrics.count_disagg_decision(TYPE_NAME, &self.name, &cycle.request.target_model, decision);
-        Ok(decode)
+        }
     }
 
-    fn headers(&self, _request: &InferenceRequest<'_>, schedule: &Schedule<'_>) -> Vec<(String, String)> {
-        schedule
+    fn prepare(&self, request: &InferenceRequest<'_>, schedule: &Schedule<'_>) -> Vec<(String, String)> {
+        let decode = schedule.destinations().next();
+        // An endpoint of both roles that was picked twice prefills for itself.
+        let prefill = schedule
             .picked_by(&self.prefill)
-            .map(|prefill| (headers::PREFILLER_HOST_PORT.to_owned(), prefill.host_port.clone()))
+            .filter(|&prefill| decode.is_none_or(|decode| !Arc::ptr_eq(decode, prefill)));
+        let decision = if prefill.is_some() { "prefill-decode" } else { "decode-only" };
+        self.metrics.count_disagg_decision(TYPE_NAME, &self.name, &request.target_model, decision);
+        prefill
+            .map(|it| (headers::PREFILLER_HOST_PORT.to_owned(), it.host_port.clone()))
             .into_iter()
             .collect()
     }
