@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use clap::ArgAction::Set;
 use clap::{CommandFactory, FromArgMatches, Parser};
+use llmd_common::flag_value::{parse_bool, parse_bytes, parse_duration};
 
 mod settings;
-pub mod value;
 
 pub use settings::{ConfigSource, Error, Ports, ScrapeTimes, Settings, Tls};
-use value::{parse_bool, parse_bytes, parse_duration};
+
 
 /// Endpoint picker: chooses the model server of each request, for Envoy's ext_proc and for its own proxy.
 #[derive(Debug, Clone, Parser)]

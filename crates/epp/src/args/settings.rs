@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use llmd_common::flag_value::parse_bytes;
 use llmd_common::telemetry::LogFormat;
 
 use super::Args;
-use super::value::parse_bytes;
 
 /// Largest gRPC message received when no flag says otherwise: the default of gRPC itself.
 const GRPC_MAX_RECV_BYTES: usize = 4 << 20;

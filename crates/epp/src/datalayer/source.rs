@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
+use llmd_common::flag_value::parse_duration;
 use serde::Deserialize;
 
 use crate::config::ConfigError;
@@ -44,29 +45,6 @@ pub struct MetricsSource {
     pub interval: Option<Duration>,
 }
 
-/// Reads a duration as Go writes it, such as `1m30s` or `50ms`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let (number, tail) = rest.split_at(rest.find(|it: char| !it.is_ascii_digit() && it != '.')?);
-        let (unit, tail) = tail.split_at(tail.find(|it: char| it.is_ascii_digit()).unwrap_or(tail.len()));
-        let seconds = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        total =
-            total.checked_add(Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?)?;
-        rest = tail;
-    }
-    (!total.is_zero()).then_some(total)
-}
-
 pub(crate) fn build(build: &mut Build<'_, '_>) -> Result<Extension, ConfigError> {
     let Parameters { scheme, path, interval, .. } = build.parameters()?;
     if scheme != "http" {
@@ -77,27 +55,11 @@ pub(crate) fn build(build: &mut Build<'_, '_>) -> Result<Extension, ConfigError>
         .ok()
         .filter(|_| path.starts_with('/'))
         .ok_or_else(|| build.invalid("path", "must be an absolute path such as /metrics"))?;
-    let interval = match interval {
-        None => None,
-        Some(text) => Some(
-            parse_duration(&text)
-                .ok_or_else(|| build.invalid("interval", "must be a positive duration such as 50ms or 1s"))?,
-        ),
-    };
+    let interval = interval.map(|text| parse_interval(&text, build)).transpose()?;
     Ok(Extension::MetricsSource(MetricsSource { path, interval }))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_go_durations() {
-        assert_eq!(parse_duration("50ms"), Some(Duration::from_millis(50)));
-        assert_eq!(parse_duration("1m30s"), Some(Duration::from_secs(90)));
-        assert_eq!(parse_duration("1.5h"), Some(Duration::from_secs(5400)));
-        for wrong in ["", "0s", "5", "s", "1d", "-1s"] {
-            assert_eq!(parse_duration(wrong), None, "{wrong}");
-        }
-    }
+fn parse_interval(text: &str, build: &Build<'_, '_>) -> Result<Duration, ConfigError> {
+    let interval = parse_duration(text).ok().filter(|it| !it.is_zero());
+    interval.ok_or_else(|| build.invalid("interval", "must be a positive duration such as 50ms or 1s"))
 }
