@@ -18,7 +18,6 @@ mod settings;
 
 pub use settings::{ConfigSource, Error, Ports, ScrapeTimes, Settings, Tls};
 
-
 /// Endpoint picker: chooses the model server of each request, for Envoy's ext_proc and for its own proxy.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "llmd-epp", version = llmd_common::build_info::VERSION, args_override_self = true)]
