@@ -1,10 +1,11 @@
 //! Command line and environment: what was typed, under vLLM's names.
 //!
-//! Nothing is checked across fields here and no file is read; that is [`crate::config`]'s part. Start scripts of
-//! serving presets pass flags that only matter on other hardware, so vLLM's flags are known by name: those without
-//! effect here are collected to be reported once, unknown ones are an error.
+//! Nothing is checked across fields here and no file is read but that of `--config`; the rest is [`crate::config`]'s
+//! part. Start scripts of serving presets pass flags that only matter on other hardware, so vLLM's flags are known by
+//! name: those without effect here are collected to be reported once, unknown ones are an error.
 
 mod additional;
+mod file;
 mod inert;
 mod normalize;
 pub mod number;
@@ -76,7 +77,7 @@ fn version() -> String {
 /// Flags of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Model folder in Hugging Face layout.
+    /// Model folder in Hugging Face layout. `--config FILE` reads further options from YAML.
     #[arg(value_name = "MODEL")]
     pub model_tag: Option<String>,
     #[command(flatten)]
@@ -297,6 +298,7 @@ pub fn parse_from(
     log_filter: String,
 ) -> Result<Invocation, clap::Error> {
     let words = additional::insert(args.into_iter().collect(), additional);
+    let words = file::insert(words)?;
     let words = normalize::words(words);
     let mut command = Cli::command().mut_subcommand("serve", inert::add);
     let matches = command.try_get_matches_from_mut(words)?;

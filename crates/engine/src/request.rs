@@ -48,6 +48,9 @@ pub enum Command {
     Abort(SequenceId),
     /// The server found a stop string: the sequence ends with `stop`.
     Finish(SequenceId),
+    /// The server refused a request before it became a sequence: the engine that holds its KV blocks may free
+    /// them. The id is one that no sequence has.
+    Decline(SequenceId, Box<KvTransferParams>),
     /// News from KV transfer.
     Transfer(TransferEvent),
     /// Drop all cached prefixes that no running sequence uses.

@@ -33,7 +33,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use llmd_common::metrics as prometheus_text;
 
-use body::{JsonBody, offload};
+use body::JsonBody;
 use error::ApiError;
 pub use models::Models;
 pub use prompt::Prompter;
@@ -69,10 +69,7 @@ async fn chat_completions(
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
-    let (serving, in_flight) = (app.serving()?, app.begin());
-    let for_prepare = Arc::clone(&serving);
-    let prepared = offload(body.len(), move || chat::prepare(&for_prepare, &headers, &body)).await?;
-    generate::respond(&serving, in_flight, prepared).await
+    generate::answer(&app, headers, body, chat::prepare).await
 }
 
 async fn completions(
@@ -80,10 +77,7 @@ async fn completions(
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
-    let (serving, in_flight) = (app.serving()?, app.begin());
-    let for_prepare = Arc::clone(&serving);
-    let prepared = offload(body.len(), move || completion::prepare(&for_prepare, &headers, &body)).await?;
-    generate::respond(&serving, in_flight, prepared).await
+    generate::answer(&app, headers, body, completion::prepare).await
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {

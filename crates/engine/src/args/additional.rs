@@ -9,10 +9,16 @@ pub(super) fn insert(args: Vec<OsString>, additional: &str) -> Vec<OsString> {
     if words.get(1).is_none_or(|it| it != "serve") {
         return words;
     }
-    let is_value = |it: &OsString| !it.to_string_lossy().starts_with('-');
-    let at = if words.get(2).is_some_and(is_value) { 3 } else { 2 };
+    let at = first_flag(&words);
     words.splice(at..at, split(additional).into_iter().map(OsString::from));
     words
+}
+
+/// Where flags may begin: behind the program, the subcommand and, if it comes first, the model.
+pub(super) fn first_flag(words: &[OsString]) -> usize {
+    let is_value = |it: &OsString| !it.to_string_lossy().starts_with('-');
+    let at = if words.get(2).is_some_and(is_value) { 3 } else { 2 };
+    at.min(words.len())
 }
 
 /// Splits as a shell does without expansion: blanks separate, quotes and backslashes keep them.

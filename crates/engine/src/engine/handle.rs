@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use llmd_api::kv_transfer::KvTransferParams;
 use tokio::sync::mpsc;
 
 use super::health::EngineHealth;
@@ -76,6 +77,13 @@ impl EngineHandle {
     pub fn finish(&self, id: SequenceId) {
         // As in `abort`.
         let _: Result<(), _> = self.commands.try_send(Command::Finish(id));
+    }
+
+    /// Tells the engine that holds the KV blocks of a refused request to free them. `id` is one that no sequence
+    /// has.
+    pub fn decline(&self, id: SequenceId, params: KvTransferParams) {
+        // When the channel is full the lease ends by itself a little later.
+        let _: Result<(), _> = self.commands.try_send(Command::Decline(id, Box::new(params)));
     }
 
     /// Drops all cached prefixes that nobody uses.

@@ -45,6 +45,7 @@ impl EngineThread {
             Command::Add(request) => self.add(*request),
             Command::Abort(id) => self.finish(id, FinishReason::Abort, None),
             Command::Finish(id) => self.finish(id, FinishReason::Stop, None),
+            Command::Decline(id, params) => self.decline_remote(id, &params),
             Command::Transfer(TransferEvent::PullEnded { id, result }) => self.end_pull(id, result),
             Command::Transfer(TransferEvent::LeaseEnded { lease }) => self.parts.scheduler.unpin(lease),
             Command::ResetPrefixCache => self.parts.scheduler.reset_prefix_cache(),

@@ -70,6 +70,13 @@ impl EngineThread {
         }
     }
 
+    /// No sequence will pull the blocks that `params` name.
+    pub(super) fn decline_remote(&mut self, id: SequenceId, params: &KvTransferParams) {
+        if self.awaits_remote_prefill(id, Some(params)) {
+            self.release_remote(id);
+        }
+    }
+
     /// The sequence ended before another engine's blocks arrived.
     pub(super) fn cancel_remote(&mut self, id: SequenceId) {
         if let Some(connector) = &mut self.parts.connector {

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes};
@@ -15,11 +16,14 @@ use futures_util::stream::{SelectAll, select_all};
 use futures_util::{StreamExt, stream};
 use llmd_api::headers;
 use llmd_api::kv_transfer::KvTransferParams;
+use llmd_api::openai::request::parse;
+use llmd_api::openai::sampling::SamplingFields;
 use llmd_api::openai::usage::Usage;
 
+use super::body::offload;
 use super::error::ApiError;
 use super::sse;
-use super::state::{InFlight, Serving};
+use super::state::{App, InFlight, Serving};
 use super::submit::{Piece, Sequence, Start};
 use super::usage::Tally;
 use super::validate::{Generation, Stream, param};
@@ -70,6 +74,9 @@ pub struct Prepared<D> {
     /// `None` for one JSON answer.
     pub stream: Option<Stream>,
 }
+
+/// Checks the body of a request of one endpoint.
+pub type Prepare<D> = fn(&Serving, &HeaderMap, &[u8]) -> Result<Prepared<D>, ApiError>;
 
 /// What identifies a response.
 #[derive(Debug, Clone)]
@@ -141,11 +148,41 @@ pub fn starts(
     Ok(starts)
 }
 
-/// Runs a request and answers it.
+/// Checks a body with `prepare`, runs the request and answers it.
 ///
 /// # Errors
-/// When it cannot be queued or, for a whole answer, fails later. A failure in a started stream is an event of it.
-pub async fn respond<D: Dialect>(
+/// When the body is no legal request, it cannot be queued or, for a whole answer, fails later. A failure in a started
+/// stream is an event of it.
+pub async fn answer<D: Dialect>(
+    app: &App,
+    headers: HeaderMap,
+    body: Bytes,
+    prepare: Prepare<D>,
+) -> Result<Response, ApiError> {
+    let (serving, in_flight) = (app.serving()?, app.begin());
+    let work = {
+        let (serving, body) = (Arc::clone(&serving), body.clone());
+        move || prepare(&serving, &headers, &body)
+    };
+    let result = match offload(body.len(), work).await {
+        Ok(prepared) => respond(&serving, in_flight, prepared).await,
+        Err(error) => Err(error),
+    };
+    if result.is_err() {
+        decline(&serving, &body);
+    }
+    result
+}
+
+/// Tells the producer of a request's KV blocks that they will not be pulled.
+fn decline(serving: &Serving, body: &[u8]) {
+    let fields = parse::<SamplingFields>(body).ok();
+    if let Some(params) = fields.and_then(|it| it.kv_transfer_params).filter(|it| it.do_remote_prefill) {
+        serving.submitter.decline(params);
+    }
+}
+
+async fn respond<D: Dialect>(
     serving: &Serving,
     in_flight: InFlight,
     prepared: Prepared<D>,
@@ -156,11 +193,7 @@ pub async fn respond<D: Dialect>(
     let sequences = select_all(serving.submitter.start(starts)?);
     match stream {
         Some(options) => Ok(streamed(Answer { sequences, dialect, tally, options, _in_flight: in_flight })),
-        None => {
-            let response = whole(sequences, dialect, tally, n_choices).await;
-            drop(in_flight);
-            response
-        }
+        None => whole(sequences, dialect, tally, n_choices).await,
     }
 }
 

@@ -78,10 +78,19 @@ impl Submitter {
         Ok(parts.into_iter().map(sequence).collect())
     }
 
+    /// The request that names another engine's KV blocks is not going to run: lets that engine free them.
+    pub fn decline(&self, params: KvTransferParams) {
+        self.engine.decline(self.fresh_id(), params);
+    }
+
+    fn fresh_id(&self) -> SequenceId {
+        SequenceId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
     fn request(&self, start: Start, arrival: Instant) -> (EngineRequest, Parts) {
         let Start { index, request_id, prompt, sampling, cache_salt, priority, kv_transfer, assembler } =
             start;
-        let id = SequenceId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let id = self.fresh_id();
         // Room for every token the sequence may ever send, so that the engine thread never waits.
         let (sender, outputs) = mpsc::channel(sampling.max_tokens as usize + EVENTS_BESIDE_TOKENS);
         let request = EngineRequest {

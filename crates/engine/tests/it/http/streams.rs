@@ -104,6 +104,24 @@ async fn a_reader_that_leaves_a_stream_ends_the_sequence() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_leaves_takes_its_blocks_along() {
+    let server = Server::start(&["--max-num-seqs", "8", "--enable-server-load-tracking"]).await;
+    let readers = (0..32_usize).map(async |number| {
+        let response = server.send(Method::POST, COMPLETIONS, &[JSON], ENDLESS).await.unwrap();
+        let mut body = response.into_body();
+        // A quarter runs, the others leave the queue.
+        for _ in 0..number % 4 * usize::from(number < 8) {
+            body.frame().await.unwrap().unwrap();
+        }
+    });
+    futures_util::future::join_all(readers).await;
+    server.wait_for("vllm:num_requests_running", 0.0).await;
+    server.wait_for("vllm:num_requests_waiting", 0.0).await;
+    assert_eq!(server.metric("vllm:kv_cache_usage_perc").await, 0.0);
+    assert_eq!(server.get("/load").await.json(), json!({"server_load": 0}));
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_before_the_answer_ends_the_sequence() {
     let server = Server::start(&[]).await;
     let body = ENDLESS.replace("\"stream\":true", "\"n\":3");

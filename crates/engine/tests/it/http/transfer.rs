@@ -1,5 +1,7 @@
 //! Prefill and decode on two servers, driven by `kv_transfer_params` as a sidecar drives them.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::server::{CHAT, Server};
@@ -65,4 +67,16 @@ async fn streams_carry_the_parameters_in_their_last_chunk() {
     let (last, before) = events.split_last().unwrap();
     assert_eq!(last["kv_transfer_params"]["do_remote_prefill"], true, "{last}");
     assert!(before.iter().all(|it| it.get("kv_transfer_params").is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_decode_request_frees_the_producers_blocks() {
+    let (producer, consumer) = (Server::start(&FLAGS).await, Server::start(&FLAGS).await);
+    let params = prefill(&producer).await;
+    producer.wait_for("llmd:kv_transfer_leased_blocks", 4.0).await;
+    let refused = Instant::now();
+    let reply = consumer.post(CHAT, &chat(&json!({"temperature": 9, "kv_transfer_params": params}))).await;
+    assert_eq!(reply.status.as_u16(), 400);
+    producer.wait_for("llmd:kv_transfer_leased_blocks", 0.0).await;
+    assert!(refused.elapsed() < Duration::from_secs(20), "only the lease's end freed them");
 }
