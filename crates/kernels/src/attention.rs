@@ -26,7 +26,7 @@ use task::{Scratch, Task};
 pub const CHUNK: usize = 32;
 
 /// Query rows (tokens times heads of a group) that share a chunk, about.
-const TASK_ROWS: usize = 48;
+const TASK_ROWS: usize = 96;
 
 /// Keys and values of one layer in one KV block, each `[kv_heads][block_size][head_dim]`.
 #[derive(Debug, Clone, Copy)]
@@ -100,15 +100,15 @@ pub fn attention(
 ) {
     let shape = workspace.shape;
     assert_eq!(qkv.n_cols(), shape.qkv_cols(), "columns of queries, keys and values");
-    assert!(out.cols == shape.q_cols() && out.rows == qkv.n_rows(), "output");
+    let RowsMut { data, rows, cols, stride } = out;
+    assert!(cols == shape.q_cols() && rows == qkv.n_rows(), "output");
     let n_rows: usize = spans.iter().map(|it| it.n_tokens).sum();
     assert!(
         n_rows == qkv.n_rows() && spans.iter().is_sorted_by(|a, b| a.first_row + a.n_tokens <= b.first_row),
         "spans cover the rows once"
     );
     let pieces = pieces(spans, tokens_per_task(shape));
-    let (stride, level) = (out.stride, cpu.level);
-    let data = SharedSlice::new(out.data);
+    let (data, level) = (SharedSlice::new(data), cpu.level);
     cpu.pool.run(pieces.len() * shape.n_kv_heads, |index, thread| {
         let (sequence, tokens) = pieces[index / shape.n_kv_heads].clone();
         let kv_head = index % shape.n_kv_heads;

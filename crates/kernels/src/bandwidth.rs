@@ -56,3 +56,16 @@ impl Kernel for ReadAll<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CpuOptions;
+
+    #[test]
+    fn is_a_rate() {
+        let mut cpu = Cpu::new(CpuOptions { threads: Some(2), isa: None }).unwrap();
+        let rate = read_bandwidth(&mut cpu, 1 << 22, 2).unwrap();
+        assert!(rate.is_finite() && rate > 0.0);
+    }
+}

@@ -39,7 +39,8 @@ const ROW_BLOCK: usize = 96;
 /// When the shapes disagree.
 pub fn gemm(cpu: &mut Cpu, x: Rows<'_>, weights: &PackedMatrix, y: RowsMut<'_>, epilogue: Epilogue<'_>) {
     assert_eq!(x.n_cols(), weights.k(), "inputs");
-    assert_eq!((y.rows, y.cols), (x.n_rows(), weights.n()), "outputs");
+    let RowsMut { data, rows, cols, stride } = y;
+    assert_eq!((rows, cols), (x.n_rows(), weights.n()), "outputs");
     if let Some(bias) = epilogue.bias {
         assert_eq!(bias.len(), weights.n(), "bias");
     }
@@ -49,9 +50,9 @@ pub fn gemm(cpu: &mut Cpu, x: Rows<'_>, weights: &PackedMatrix, y: RowsMut<'_>, 
     let grid = Grid::new(x.n_rows(), weights.n().div_ceil(PANEL), cpu.threads());
     let level = cpu.level;
     let out = Output {
-        data: SharedSlice::new(y.data),
-        stride: y.stride,
-        cols: y.cols,
+        data: SharedSlice::new(data),
+        stride,
+        cols,
         finish: Finish { bias: epilogue.bias, add: epilogue.add },
     };
     cpu.pool.run(grid.n_tasks(), |task, _| {

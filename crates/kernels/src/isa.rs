@@ -23,6 +23,11 @@ pub enum Isa {
 #[error("this CPU has no {0}; its best is {best}", best = Isa::best())]
 pub struct UnsupportedIsa(pub Isa);
 
+/// No instruction set has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown instruction set {0:?}; known are scalar, avx2 and avx512")]
+pub struct UnknownIsa(pub String);
+
 impl Isa {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
@@ -57,13 +62,10 @@ impl fmt::Display for Isa {
 }
 
 impl FromStr for Isa {
-    type Err = String;
+    type Err = UnknownIsa;
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|it| it.name() == name)
-            .ok_or_else(|| format!("unknown instruction set {name:?}; known are scalar, avx2 and avx512"))
+    fn from_str(name: &str) -> Result<Self, UnknownIsa> {
+        Self::ALL.into_iter().find(|it| it.name() == name).ok_or_else(|| UnknownIsa(name.to_owned()))
     }
 }
 
@@ -111,6 +113,30 @@ impl Level {
             Self::Avx2(_) => Isa::Avx2,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => Isa::Avx512,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for isa in Isa::ALL {
+            assert_eq!(isa.name().parse(), Ok(isa));
+        }
+        assert_eq!("neon".parse::<Isa>(), Err(UnknownIsa("neon".to_owned())));
+    }
+
+    #[test]
+    fn the_best_one_is_there() {
+        assert!(Isa::best().is_available());
+        for isa in Isa::ALL {
+            assert_eq!(
+                Level::new(isa).map(Level::isa),
+                if isa.is_available() { Ok(isa) } else { Err(UnsupportedIsa(isa)) }
+            );
         }
     }
 }

@@ -43,7 +43,7 @@ pub use attention::attention;
 pub use cpu::{Cpu, CpuError, CpuOptions};
 pub use element::ElementType;
 pub use gemm::gemm;
-pub use isa::{Isa, UnsupportedIsa};
+pub use isa::{Isa, UnknownIsa, UnsupportedIsa};
 pub use mapped_file::MappedFile;
 pub use packed::{PackedMatrix, SourceMatrix};
 pub use pool::Pool;

@@ -39,3 +39,24 @@ impl Deref for MappedFile {
         &self.map
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn shows_the_file() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"weights").unwrap();
+        assert_eq!(&*MappedFile::open(file.path()).unwrap(), b"weights");
+    }
+
+    #[test]
+    fn an_empty_file_is_no_error_and_a_missing_one_is() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(MappedFile::open(file.path()).unwrap().is_empty());
+        assert!(MappedFile::open(&file.path().join("missing")).is_err());
+    }
+}

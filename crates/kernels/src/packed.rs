@@ -13,7 +13,7 @@ use half::{bf16, f16};
 use crate::buffer::Buffer;
 use crate::cpu::Cpu;
 use crate::element::ElementType;
-use crate::rows::{Rows, RowsMut};
+use crate::rows::RowsMut;
 use crate::simd::{LANES, Simd};
 
 /// Outputs of a panel.
@@ -212,9 +212,9 @@ impl PackedMatrix {
         });
     }
 
-    /// The product with the rows of `x` in plain Rust, for tests.
-    #[must_use]
-    pub fn multiply_reference(&self, x: Rows<'_>) -> Vec<f32> {
+    /// The product with the rows of `x` in plain Rust.
+    #[cfg(test)]
+    pub(crate) fn multiply_reference(&self, x: crate::Rows<'_>) -> Vec<f32> {
         let mut row = vec![0.0; self.k];
         let mut out = vec![0.0; x.n_rows() * self.n];
         for j in 0..self.n {

@@ -112,6 +112,8 @@ impl ModelRunner<CpuBackend> {
             },
         );
         let decoder = Decoder::load(&config, &mut backend, &mut Loader::new(source, progress))?;
+        // A checkpoint may hold tensors that the model does not use.
+        progress(1.0);
         Ok(Self { backend, decoder, config, generation })
     }
 }

@@ -1,7 +1,10 @@
 //! Models against what transformers computed, and the law that a request's bits do not depend on its company.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod batch_invariance;
 mod golden;
+mod loading;
 mod references;
 
 use std::path::{Path, PathBuf};

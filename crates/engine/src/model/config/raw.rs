@@ -131,7 +131,8 @@ impl RawConfig {
     fn heads(&self) -> Result<HeadShape, ConfigError> {
         let n_heads = positive("num_attention_heads", self.num_attention_heads)?;
         let n_kv_heads = positive("num_key_value_heads", self.num_key_value_heads.or(Some(n_heads)))?;
-        let head_dim = positive("head_dim", self.head_dim.or(self.hidden_size.map(|it| it / n_heads)))?;
+        let head_dim =
+            positive("head_dim", self.head_dim.or_else(|| self.hidden_size.map(|it| it / n_heads)))?;
         if !n_heads.is_multiple_of(n_kv_heads) {
             return wrong(
                 "num_key_value_heads",

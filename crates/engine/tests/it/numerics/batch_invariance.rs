@@ -49,7 +49,7 @@ fn prompts(lens: &[usize], seed: u32) -> Vec<Vec<u32>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn bits_do_not_depend_on_company_chunks_or_origin(
