@@ -111,3 +111,17 @@ fn floored(token: &TokenLogprob) -> f32 {
     // NaN compares as smaller, so it is floored too.
     if token.logprob >= FLOOR { token.logprob } else { FLOOR }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_tokens_have_a_finite_log_probability() {
+        let token = |logprob| TokenLogprob { token: 0, logprob, rank: 1 };
+        for logprob in [f32::NEG_INFINITY, f32::NAN, -1e9] {
+            assert_eq!(floored(&token(logprob)), FLOOR);
+        }
+        assert_eq!(floored(&token(-0.5)), -0.5);
+    }
+}
