@@ -17,12 +17,19 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::shutdown::Shutdown;
 
+mod opening;
+
+use opening::Opening;
+
+/// Idle time after which a client's TCP connection is probed, and the time between probes.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Time between two pings of an HTTP/2 client, which finds out that a silent one is gone.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Time a client has to answer a ping before its streams are dropped.
@@ -37,11 +44,18 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Largest request head in bytes.
     pub max_header_bytes: usize,
+    /// Time without a sign of a client that is owed one: an acknowledgement, or room for more of its answer.
+    pub peer_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_connections: 16_384, header_timeout: Duration::from_secs(30), max_header_bytes: 1 << 20 }
+        Self {
+            max_connections: 16_384,
+            header_timeout: Duration::from_secs(30),
+            max_header_bytes: 1 << 20,
+            peer_timeout: Duration::from_secs(60),
+        }
     }
 }
 
@@ -89,7 +103,8 @@ pub async fn serve<S, B>(
         let service = WithPeer { service: service.clone(), peer: Peer(peer) };
         let (builder, tls, shutdown_of_connection) = (Arc::clone(&builder), tls.clone(), shutdown.clone());
         shutdown.spawn(async move {
-            if let Err(error) = connection(stream, tls, &builder, service, &shutdown_of_connection).await {
+            let served = connection(stream, tls, &builder, limits, service, &shutdown_of_connection);
+            if let Err(error) = served.await {
                 tracing::debug!(error = %error, "connection ended");
             }
             drop(permit);
@@ -136,6 +151,7 @@ async fn connection<S, B>(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     builder: &auto::Builder<TokioExecutor>,
+    limits: Limits,
     service: S,
     shutdown: &Shutdown,
 ) -> Result<(), BoxError>
@@ -146,15 +162,30 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    stream.set_nodelay(true)?;
+    set_options(&stream, limits.peer_timeout)?;
     match tls {
-        None => drive(builder.serve_connection(TokioIo::new(stream), service), shutdown).await,
+        None => {
+            let io = TokioIo::new(Opening::new(stream, limits.header_timeout));
+            drive(builder.serve_connection(io, service), shutdown).await
+        }
         Some(tls) => {
             let handshake = tokio::time::timeout(Duration::from_secs(10), tls.accept(stream));
             let stream = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            drive(builder.serve_connection(TokioIo::new(stream), service), shutdown).await
+            let io = TokioIo::new(Opening::new(stream, limits.header_timeout));
+            drive(builder.serve_connection(io, service), shutdown).await
         }
     }
+}
+
+/// Small writes leave at once, and a client that is gone without a word, or does not read what it asked for,
+/// loses its connection (tcp(7), `TCP_USER_TIMEOUT`).
+fn set_options(stream: &TcpStream, peer_timeout: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE)?;
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(peer_timeout.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
 }
 
 /// A connection that can be asked to end after its current request.
@@ -190,3 +221,6 @@ async fn drive<C: Graceful>(connection: C, shutdown: &Shutdown) -> Result<(), Bo
         result = connection => result,
     }
 }
+
+#[cfg(test)]
+mod tests;
