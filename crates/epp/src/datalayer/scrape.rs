@@ -1,9 +1,10 @@
 //! The loop that scrapes one endpoint over a connection it keeps.
 //!
 //! Every step has a deadline and the page a bound. An endpoint that refuses three scrapes in a row, or lets ten
-//! time out, is marked unreachable; the first answer of any status marks it reachable again. Silence counts less
-//! than refusal, because an engine that is busy with a long prompt on few cores may be slow to answer. A page
-//! without metrics is an error to count, not a sign of death: the engine behind it may serve well.
+//! time out, is marked unreachable; the first other answer marks it reachable again. Silence counts less than
+//! refusal, because an engine that is busy with a long prompt on few cores may be slow to answer. A gateway status
+//! (502 to 504) is a refusal: the engine is loading, or gone behind a sidecar that lives. A page without metrics is
+//! an error to count, not a sign of death: the engine behind it may serve well.
 
 use std::io;
 use std::sync::Arc;
@@ -51,9 +52,10 @@ enum ScrapeError {
 
 impl ScrapeError {
     /// How much this says that the engine is gone; 0 for an answer without metrics.
-    const fn suspicion(&self) -> u32 {
+    fn suspicion(&self) -> u32 {
         match self {
             Self::Connect(_) | Self::Connection(_) => 10,
+            Self::Status(status) if (502..=504).contains(&status.as_u16()) => 10,
             Self::Timeout => 3,
             Self::Request(_) | Self::Status(_) | Self::TooLong => 0,
         }

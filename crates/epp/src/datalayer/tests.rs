@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -106,6 +107,16 @@ async fn an_engine_without_metrics_is_still_reachable() {
     store.replace(vec![endpoint("a").port(engine.port).spec()]);
     eventually(|| metrics.poll_errors("metrics-data-source").get() > 10.0).await;
     assert!(store.endpoints()[0].state.is_reachable());
+}
+
+#[tokio::test]
+async fn an_engine_that_cannot_serve_yet_or_any_more_is_unreachable() {
+    let unavailable = || async { StatusCode::SERVICE_UNAVAILABLE };
+    let engine = FakeEngine::start(0, Router::new().route("/metrics", get(unavailable)));
+    let (store, shutdown) = (Arc::new(Datastore::default()), Shutdown::new());
+    start(Arc::clone(&store), scraping(), &Metrics::unregistered(), &shutdown);
+    store.replace(vec![endpoint("a").port(engine.port).spec()]);
+    eventually(|| !store.endpoints()[0].state.is_reachable()).await;
 }
 
 #[tokio::test]
