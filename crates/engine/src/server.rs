@@ -80,9 +80,11 @@ async fn completions(
     generate::answer(&app, headers, body, completion::prepare).await
 }
 
-async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+/// Unavailable until every series exists, so that whoever scrapes does not take a loading engine for an idle one.
+async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse, ApiError> {
+    app.serving()?;
     let content_type = [(header::CONTENT_TYPE, prometheus_text::CONTENT_TYPE)];
-    (content_type, prometheus_text::render(&app.registry))
+    Ok((content_type, prometheus_text::render(&app.registry)))
 }
 
 async fn unknown_route(request: Request) -> ApiError {

@@ -21,7 +21,9 @@ async fn the_port_answers_before_the_model_is_loaded() {
     let reply = server.post(CHAT, &json!({"messages": []})).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(reply.json()["error"]["message"], "loading model: 0 %");
-    assert_eq!(server.get("/v1/models").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    for path in ["/v1/models", "/metrics"] {
+        assert_eq!(server.get(path).await.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+    }
     server.app.report_loaded(0.456);
     assert_eq!(server.get("/health").await.text(), "loading model: 45 %");
     server.load(config).await;
