@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod build_info;
 pub mod flag_value;
 pub mod metrics;
+pub mod proxy;
 pub mod ready;
 pub mod report;
 pub mod serve;
