@@ -63,24 +63,35 @@ pub struct Pull {
     pub first_block: usize,
 }
 
-/// Why blocks did not arrive. The label of the failure counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Why blocks did not arrive. The label of the failure counter is [`PullError::reason`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum PullError {
     /// The parameters lack what the native transport needs, or come from another kind of engine.
+    #[error("the parameters are not those of an llmd engine of this version")]
     Foreign,
     /// The producer runs another model or cache layout.
+    #[error(
+        "the producer runs another model or another cache layout; start both with the same model, --dtype, \
+         --block-size and --kv-cache-dtype"
+    )]
     Mismatch,
     /// The producer does not know the capability: expired, released or forged.
+    #[error("the producer has no such blocks (any more)")]
     Unknown,
     /// The producer's blocks hold other tokens than this prompt.
+    #[error("the producer's blocks hold another prompt, or its PYTHONHASHSEED differs")]
     Content,
     /// The connection failed or was reset.
+    #[error("the connection failed")]
     Connection,
     /// The deadline passed.
+    #[error("the producer did not answer in time")]
     Timeout,
     /// A frame was damaged or out of order.
+    #[error("the producer broke the protocol")]
     Protocol,
     /// The sequence was aborted.
+    #[error("the sequence was aborted")]
     Cancelled,
 }
 

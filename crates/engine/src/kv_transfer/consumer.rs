@@ -97,7 +97,7 @@ impl Consumer {
         Self { identity, times, permits: Semaphore::new(MAX_PULLS), idle }
     }
 
-    /// Pulls blocks `first_block..` of the offer and releases it.
+    /// Pulls blocks `first_block..` of the offer, which stays until [`Self::release`].
     pub(super) async fn pull(&self, source: &Source, pull: &Pull) -> Result<Pulled, PullError> {
         let started = Instant::now();
         let pages = timeout(self.times.total, self.pull_pages(source, pull))
@@ -112,34 +112,28 @@ impl Consumer {
             return Err(PullError::Mismatch);
         }
         let hashes = pull.hashes.get(pull.first_block..).ok_or(PullError::Content)?;
-        let mut connection = self.connection(source).await?;
-        let pages = self.fetch(&mut connection, source, pull.first_block, hashes).await?;
-        // The pages are here: a release that fails only delays the producer until the lease expires.
-        if self.request(&mut connection, &Message::Release { cap: source.cap.clone() }).await.is_ok() {
-            self.put_back(source, connection);
+        let fetch = Message::Fetch {
+            cap: source.cap.clone(),
+            first_block: pull.first_block,
+            hashes: hashes.iter().map(BlockHash::to_string).collect(),
+        };
+        let (mut connection, reply) = self.exchange(source, &fetch).await?;
+        let page_bytes = self.identity.layout.page_bytes();
+        if reply != (Message::Granted { n_blocks: hashes.len(), page_bytes }) {
+            return Err(PullError::Protocol);
         }
+        let pages = self.receive_pages(&mut connection, hashes.len()).await?;
+        self.put_back(source, connection);
         Ok(pages)
     }
 
-    async fn fetch(
+    async fn receive_pages(
         &self,
         connection: &mut Connection,
-        source: &Source,
-        first_block: usize,
-        hashes: &[BlockHash],
+        n_pages: usize,
     ) -> Result<Vec<Arc<KvPage>>, PullError> {
         let layout = &self.identity.layout;
-        let fetch = Message::Fetch {
-            cap: source.cap.clone(),
-            first_block,
-            hashes: hashes.iter().map(BlockHash::to_string).collect(),
-        };
-        match self.request(connection, &fetch).await? {
-            Message::Granted { n_blocks, page_bytes }
-                if n_blocks == hashes.len() && page_bytes == layout.page_bytes() => {}
-            _ => return Err(PullError::Protocol),
-        }
-        let mut pages: Vec<KvPage> = hashes.iter().map(|_| KvPage::zeroed(layout)).collect();
+        let mut pages: Vec<KvPage> = (0..n_pages).map(|_| KvPage::zeroed(layout)).collect();
         let slice_bytes = 2 * layout.half_layer_elements() * layout.dtype.size();
         for layer in 0..layout.n_layers {
             for (block_idx, page) in pages.iter_mut().enumerate() {
@@ -166,10 +160,26 @@ impl Consumer {
     }
 
     async fn one_message(&self, source: &Source, message: &Message) -> Result<(), PullError> {
-        let mut connection = self.connection(source).await?;
-        let reply = self.request(&mut connection, message).await?;
+        let (connection, reply) = self.exchange(source, message).await?;
         self.put_back(source, connection);
         if reply == Message::Ok { Ok(()) } else { Err(PullError::Protocol) }
+    }
+
+    /// Sends a message and returns the answer with the connection that brought it.
+    ///
+    /// A pooled connection may have been closed by the producer in the meantime. Messages may arrive twice without
+    /// harm, so that costs no more than another connection; only a fresh one that breaks is an error.
+    async fn exchange(&self, source: &Source, message: &Message) -> Result<(Connection, Message), PullError> {
+        while let Some(mut connection) = self.take_idle(source) {
+            match self.request(&mut connection, message).await {
+                Err(PullError::Connection) => {}
+                reply => return Ok((connection, reply?)),
+            }
+        }
+        let connected = timeout(self.times.connect, self.connect(source)).await;
+        let mut connection = connected.map_err(|_| PullError::Timeout)??;
+        let reply = self.request(&mut connection, message).await?;
+        Ok((connection, reply))
     }
 
     async fn request(&self, connection: &mut Connection, message: &Message) -> Result<Message, PullError> {
@@ -188,16 +198,7 @@ impl Consumer {
         }
     }
 
-    /// A pooled connection, or a new one after the handshake.
-    async fn connection(&self, source: &Source) -> Result<Connection, PullError> {
-        while let Some(connection) = self.take_idle(source) {
-            if is_open(&connection) {
-                return Ok(connection);
-            }
-        }
-        timeout(self.times.connect, self.connect(source)).await.map_err(|_| PullError::Timeout)?
-    }
-
+    /// A new connection, after the handshake.
     async fn connect(&self, source: &Source) -> Result<Connection, PullError> {
         let stream = TcpStream::connect((source.host.as_str(), source.port))
             .await
@@ -224,14 +225,6 @@ impl Consumer {
             connections.push(connection);
         }
     }
-}
-
-/// An idle connection has nothing to read unless the peer closed it.
-fn is_open(connection: &Connection) -> bool {
-    let mut byte = [0];
-    let read = connection.reader.get_ref().try_read(&mut byte);
-    connection.reader.buffer().is_empty()
-        && matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 async fn read_slice(

@@ -28,6 +28,9 @@ pub use super::lease::LeaseTimes;
 
 /// A sixth of the lease, as vLLM's decode engines do.
 const RENEWALS_PER_LEASE: u32 = 6;
+/// Ten leases' time. Two engines that prefill for each other can fill both caches with blocks that the other's queue
+/// waits for; a lease that ends lets one of them go on, and the other computes what it waited for.
+const MAX_RENEWALS: u32 = 10 * RENEWALS_PER_LEASE;
 
 /// How to set up the transport.
 #[derive(Debug, Clone)]
@@ -171,7 +174,7 @@ impl KvConnector for NativeConnector {
         let (consumer, interval) = (Arc::clone(&self.consumer), self.renew_interval);
         let renewed = source.clone();
         let renewals = self.runtime.spawn(async move {
-            loop {
+            for _ in 0..MAX_RENEWALS {
                 tokio::time::sleep(interval).await;
                 if let Err(PullError::Unknown) = consumer.renew(&renewed).await {
                     return;
@@ -183,10 +186,10 @@ impl KvConnector for NativeConnector {
 
     fn pull(&mut self, pull: Pull) -> Result<(), PullError> {
         let source = match self.stop_waiting(pull.id) {
-            Some(source) => Ok(source),
-            None => Source::parse(&pull.params),
-        }
-        .inspect_err(|&error| self.metrics.failure(error).inc())?;
+            Some(source) => source,
+            None => Source::parse(&pull.params)
+                .inspect_err(|&error| note_failure(&self.metrics, pull.id, &pull.params, error))?,
+        };
         self.running.retain(|_, it| !it.task.is_finished());
         let cancel = CancellationToken::new();
         let (id, cancelled) = (pull.id, cancel.clone());
@@ -204,21 +207,12 @@ impl KvConnector for NativeConnector {
                     metrics.bytes.inc_by((pulled.pages.len() * page_bytes) as u64);
                     metrics.seconds.inc_by(pulled.elapsed.as_secs_f64());
                 }
-                Err(error) => {
-                    metrics.failure(*error).inc();
-                    tracing::warn!(
-                        reason = error.reason(), host = %source.host, port = source.port, sequence = id.0,
-                        "cannot pull KV blocks; the prompt is computed here"
-                    );
-                }
+                Err(error) => note_failure(&metrics, id, &pull.params, *error),
             }
-            let failed = result.is_err();
             let event = Command::Transfer(TransferEvent::PullEnded { id, result });
             // A closed channel means that the engine thread is gone and nobody waits.
             let _: Result<(), _> = commands.send(event).await;
-            if failed {
-                release(&consumer, &source).await;
-            }
+            release(&consumer, &source).await;
         });
         self.running.insert(id, Running { cancel, task: task.abort_handle() });
         Ok(())
@@ -238,6 +232,22 @@ impl KvConnector for NativeConnector {
             self.release_source(source);
         }
     }
+}
+
+/// Counts a pull that brought nothing, and says why when the prompt is computed instead.
+fn note_failure(metrics: &TransferMetrics, id: SequenceId, params: &KvTransferParams, error: PullError) {
+    metrics.failure(error).inc();
+    if error == PullError::Cancelled {
+        return;
+    }
+    tracing::warn!(
+        %error,
+        engine = params.remote_engine_id.as_deref().unwrap_or_default(),
+        host = params.remote_host.as_deref().unwrap_or_default(),
+        port = params.remote_port.unwrap_or_default(),
+        sequence = id.0,
+        "cannot pull KV blocks; the prompt is computed here"
+    );
 }
 
 /// Best effort: an unreachable producer frees its blocks when the lease expires.

@@ -7,7 +7,7 @@ use llmd_api::kv_transfer::KvTransferParams;
 use llmd_kv::hash::BlockHash;
 use prometheus::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -202,6 +202,52 @@ async fn cancelling_ends_the_pull_and_the_lease() {
     assert_eq!(producer.ended_lease().await, lease);
 }
 
+/// Stands between a consumer and the producer at `port`. Closes the first connection at its second message, as a
+/// producer does that gave the connection up while the message was under way.
+async fn closing_proxy(port: u16) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let proxy_port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut consumer, _) = listener.accept().await.unwrap();
+        let mut producer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        for _handshake_and_first_message in 0..2 {
+            frame::send(&mut producer, &frame::expect_message(&mut consumer).await.unwrap()).await.unwrap();
+            frame::send(&mut consumer, &frame::expect_message(&mut producer).await.unwrap()).await.unwrap();
+        }
+        frame::expect_message(&mut consumer).await.unwrap();
+        drop(consumer);
+        let (mut consumer, _) = listener.accept().await.unwrap();
+        let mut producer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let _: Result<_, _> = tokio::io::copy_bidirectional(&mut consumer, &mut producer).await;
+    });
+    proxy_port
+}
+
+#[tokio::test]
+async fn a_pooled_connection_that_the_producer_closed_costs_nothing() {
+    let (mut producer, mut consumer) = (engine("f").await, engine("f").await);
+    let proxy_port = closing_proxy(producer.connector.port()).await;
+    let through_proxy = |params| KvTransferParams { remote_port: Some(proxy_port), ..params };
+    let (released, params) = producer.connector.offer(offer(1));
+    consumer.connector.keep_alive(SEQUENCE, &through_proxy(params));
+    consumer.connector.release(SEQUENCE);
+    assert_eq!(producer.ended_lease().await, released);
+    // The answer to the release goes back into the pool with its connection.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let (_, params) = producer.connector.offer(offer(2));
+    consumer.connector.pull(pull(through_proxy(params), 0, 2)).unwrap();
+    assert_eq!(consumer.pulled().await.unwrap().pages.len(), 2);
+}
+
+#[tokio::test]
+async fn a_lease_is_not_renewed_for_ever() {
+    let lease = LeaseTimes { duration: Duration::from_millis(60), extension: Duration::from_millis(60) };
+    let (mut producer, mut consumer) = (engine_with("f", lease).await, engine_with("f", lease).await);
+    let (waiting, params) = producer.connector.offer(offer(1));
+    consumer.connector.keep_alive(SEQUENCE, &params);
+    assert_eq!(producer.ended_lease().await, waiting);
+}
+
 /// What a misbehaving producer does after the handshake and the first message.
 #[derive(Clone, Copy)]
 enum Fault {
@@ -274,8 +320,7 @@ async fn whatever_the_producer_does_the_pull_ends_in_an_error() {
 #[tokio::test]
 async fn a_consumer_that_talks_nonsense_does_not_disturb_the_others() {
     let (mut producer, mut consumer) = (engine("f").await, engine("f").await);
-    let mut stranger =
-        tokio::net::TcpStream::connect(("127.0.0.1", producer.connector.port())).await.unwrap();
+    let mut stranger = TcpStream::connect(("127.0.0.1", producer.connector.port())).await.unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     let (_, params) = producer.connector.offer(offer(2));
     consumer.connector.pull(pull(params, 0, 2)).unwrap();
