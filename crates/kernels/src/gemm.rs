@@ -188,3 +188,25 @@ impl<L: PanelLine> Part<'_, L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Grid;
+
+    proptest! {
+        #[test]
+        fn every_tile_belongs_to_one_task(n_rows in 1_usize..700, n_panels in 1_usize..90, threads in 1_usize..20) {
+            let grid = Grid::new(n_rows, n_panels, threads);
+            let mut owners = vec![0_u8; n_rows * n_panels];
+            for task in 0..grid.n_tasks() {
+                let (rows, panels) = grid.part(task);
+                for row in rows {
+                    panels.clone().for_each(|panel| owners[row * n_panels + panel] += 1);
+                }
+            }
+            prop_assert!(owners.iter().all(|&it| it == 1));
+        }
+    }
+}

@@ -82,3 +82,42 @@ impl TensorSource for RandomWeights {
         2 * (n_layers * layer + heads_and_tables * vocab_size * hidden_size) as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_have_the_shapes_of_the_model_and_differ() {
+        let config = ModelConfig::from_json(
+            r#"{"architectures": ["Qwen2ForCausalLM"], "hidden_size": 8, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 12, "vocab_size": 20,
+                "max_position_embeddings": 16, "tie_word_embeddings": true}"#,
+        )
+        .unwrap();
+        let weights = RandomWeights::new(config);
+        let shape = |name| weights.tensor(name).unwrap().shape;
+        assert_eq!(shape("model.layers.1.self_attn.k_proj.weight"), [4, 8]);
+        assert_eq!(shape("model.layers.1.self_attn.k_proj.bias"), [4]);
+        assert_eq!(shape("model.layers.0.mlp.down_proj.weight"), [8, 12]);
+        assert_eq!(shape("model.norm.weight"), [8]);
+        assert!(matches!(weights.tensor("model.other.weight"), Err(LoadError::Missing { .. })));
+        let bytes = |name| weights.tensor(name).unwrap().bytes.into_owned();
+        assert_ne!(bytes("model.layers.0.mlp.up_proj.weight"), bytes("model.layers.1.mlp.up_proj.weight"));
+        assert_eq!(bytes("model.norm.weight"), bytes("model.norm.weight"));
+    }
+
+    #[test]
+    fn large_tensors_repeat_the_noise_whole() {
+        let config = ModelConfig::from_json(
+            r#"{"architectures": ["LlamaForCausalLM"], "hidden_size": 1024, "num_hidden_layers": 1,
+                "num_attention_heads": 4, "intermediate_size": 1024, "vocab_size": 600,
+                "max_position_embeddings": 16}"#,
+        )
+        .unwrap();
+        let weights = RandomWeights::new(config);
+        let bytes = weights.tensor("lm_head.weight").unwrap().bytes;
+        assert_eq!(bytes.len(), 2 * 600 * 1024);
+        assert_eq!(bytes[..100], bytes[2 * NOISE..][..100]);
+    }
+}
