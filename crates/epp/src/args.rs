@@ -96,11 +96,15 @@ pub struct Args {
     /// Largest request body in bytes, as a quantity; larger ones are answered 413.
     #[arg(long, default_value = "32Mi", value_parser = parse_bytes)]
     pub max_request_body_bytes: usize,
+    /// Limit of the native proxy until an endpoint's response begins, which for an answer that is not streamed is
+    /// its end, and until each next piece of it; 0 = none.
+    #[arg(long, default_value = "1h", value_parser = parse_duration)]
+    pub response_timeout: Duration,
 
     /// Time between two reads of an endpoint's metrics; at least 50ms.
     #[arg(long, default_value = "50ms", value_parser = parse_duration)]
     pub refresh_metrics_interval: Duration,
-    /// Time between two updates of the pool's own gauges.
+    /// Time between two updates of the pool's own gauges; at least 50ms.
     #[arg(long, default_value = "5s", value_parser = parse_duration)]
     pub refresh_prometheus_metrics_interval: Duration,
     /// Age at which an endpoint's metrics no longer count for flow control; there is none.

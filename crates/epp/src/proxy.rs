@@ -11,6 +11,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -20,6 +21,8 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use llmd_api::headers::REQUEST_ID;
+use llmd_common::proxy::body::{self as request_body, ResponseStream};
+use llmd_common::proxy::headers::prepare_response;
 use llmd_common::ready::Readiness;
 use llmd_common::serve::Peer;
 
@@ -44,6 +47,8 @@ const HEALTH_PATH: &str = "/health";
 pub struct Limits {
     /// Largest request body in bytes; a larger one is answered 413.
     pub max_request_body_bytes: usize,
+    /// Until an endpoint's response begins, and until each next piece of it.
+    pub response_timeout: Option<Duration>,
 }
 
 /// The proxy as a service of one connection. Clones share everything.
@@ -67,7 +72,8 @@ impl Proxy {
     /// A proxy that routes with `director` and reports `readiness` at `/health`.
     #[must_use]
     pub fn new(director: Arc<Director>, readiness: Readiness, limits: Limits) -> Self {
-        Self { shared: Arc::new(Shared { director, readiness, limits, upstream: Upstream::new() }) }
+        let upstream = Upstream::new(limits.response_timeout);
+        Self { shared: Arc::new(Shared { director, readiness, limits, upstream }) }
     }
 }
 
@@ -85,7 +91,7 @@ impl Service<Request<Incoming>> for Proxy {
 impl Shared {
     async fn handle(&self, request: Request<Incoming>) -> Response<ProxyBody> {
         let (parts, body) = request.into_parts();
-        if parts.method == Method::GET && parts.uri.path() == HEALTH_PATH {
+        if matches!(parts.method, Method::GET | Method::HEAD) && parts.uri.path() == HEALTH_PATH {
             return self.health().map(Either::Left);
         }
         let inbound = Inbound::new(parts);
@@ -111,7 +117,7 @@ impl Shared {
         let body = if body.is_end_stream() {
             None
         } else {
-            Some(body::collect(body, &inbound.parts.headers, self.limits.max_request_body_bytes).await?)
+            Some(request_body::read(body, self.limits.max_request_body_bytes).await?)
         };
         let mut head = inbound.head();
         for _ in 0..MAX_ROUTES {
@@ -123,12 +129,17 @@ impl Shared {
                         tracing::warn!(destination, error, "endpoint refuses connections, trying another");
                         head.excluded.push(destination.clone());
                     }
+                    Err(Failure::Silent { limit }) => {
+                        tracing::warn!(destination, "endpoint does not answer");
+                        return Err(Problem::Silent { limit });
+                    }
                     Err(Failure::Exchange(error)) => {
                         tracing::warn!(destination, error, "endpoint broke off before it answered");
                         return Err(Problem::BrokenOff);
                     }
                 }
             }
+            tracker.not_sent();
         }
         Err(Problem::Unreachable)
     }
@@ -176,8 +187,7 @@ impl Inbound {
         let mut request = Request::new(Full::new(routed.body.clone()));
         *request.method_mut() = self.parts.method.clone();
         *request.uri_mut() = uri.map_err(|_| Problem::BadDestination(destination.to_owned()))?;
-        *request.headers_mut() =
-            headers::to_endpoint(&self.parts.headers, self.peer, &self.request_id, &routed.set_headers);
+        *request.headers_mut() = headers::to_endpoint(self, &routed.set_headers);
         Ok(request)
     }
 
@@ -189,11 +199,9 @@ impl Inbound {
 }
 
 /// The endpoint's answer on its way to the client.
-fn respond(response: Response<Incoming>, mut tracker: RequestTracker) -> Response<ProxyBody> {
+fn respond(response: Response<ResponseStream>, mut tracker: RequestTracker) -> Response<ProxyBody> {
     let (mut parts, body) = response.into_parts();
-    parts.headers = headers::to_client(&parts.headers);
-    parts.extensions.clear();
-    parts.version = http::Version::default();
+    prepare_response(&mut parts);
     tracker.response_headers(parts.status.as_u16(), headers::is_event_stream(&parts.headers));
     if tracker.rewrites_response() {
         parts.headers.remove(http::header::CONTENT_LENGTH);

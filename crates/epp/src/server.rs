@@ -142,7 +142,10 @@ fn spawn(
     let pages = admin::router(readiness.clone(), registry, Arc::clone(&director));
     spawn_http(metrics, pages, shutdown);
     if let Some(listener) = proxy {
-        let limits = proxy::Limits { max_request_body_bytes: settings.max_request_body_bytes };
+        let limits = proxy::Limits {
+            max_request_body_bytes: settings.max_request_body_bytes,
+            response_timeout: settings.response_timeout,
+        };
         let proxy = Proxy::new(director, readiness, limits);
         shutdown.spawn(serve(listener, proxy, None, Limits::default(), shutdown.clone()));
     }

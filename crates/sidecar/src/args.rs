@@ -140,7 +140,7 @@ pub struct Flags {
     #[arg(long, value_parser = parse_duration)]
     #[serde(deserialize_with = "yaml_duration")]
     pub connect_timeout: Option<Duration>,
-    /// Limit until the local engine's response begins, which for an answer that is not streamed is its end; 0 = none (default 1h).
+    /// Limit until the local engine's response begins, which for an answer that is not streamed is its end, and until each next piece of it; 0 = none (default 1h).
     #[arg(long, value_parser = parse_duration)]
     #[serde(deserialize_with = "yaml_duration")]
     pub response_timeout: Option<Duration>,

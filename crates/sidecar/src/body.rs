@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use llmd_common::proxy::body::{ResponseStream, StreamError};
 
 use crate::metrics::PdRequest;
 use crate::usage::Rewriter;
@@ -25,7 +25,7 @@ pub struct ResponseBody {
 #[derive(Debug)]
 enum Source {
     Full(Full<Bytes>),
-    Engine(Incoming),
+    Engine(ResponseStream),
     Rewritten(Box<Rewritten>),
 }
 
@@ -38,20 +38,24 @@ impl ResponseBody {
 
     /// An engine's body as it is.
     #[must_use]
-    pub const fn engine(body: Incoming) -> Self {
+    pub const fn engine(body: ResponseStream) -> Self {
         Self { source: Source::Engine(body), request: None }
     }
 
     /// An engine's body through a rewriter.
     #[must_use]
-    pub fn rewritten(body: Incoming, rewriter: Rewriter) -> Self {
+    pub fn rewritten(body: ResponseStream, rewriter: Rewriter) -> Self {
         let rewritten = Rewritten { body, rewriter, trailers: None, is_ended: false };
         Self { source: Source::Rewritten(Box::new(rewritten)), request: None }
     }
 
     /// Lets `request` see the first frame and the end.
     #[must_use]
-    pub fn of(mut self, request: PdRequest) -> Self {
+    pub fn of(mut self, mut request: PdRequest) -> Self {
+        if self.is_end_stream() {
+            // Nobody polls an empty body, so its end is told here.
+            request.ended();
+        }
         self.request = Some(request);
         self
     }
@@ -59,7 +63,7 @@ impl ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = StreamError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -103,7 +107,7 @@ impl Body for ResponseBody {
 
 #[derive(Debug)]
 struct Rewritten {
-    body: Incoming,
+    body: ResponseStream,
     rewriter: Rewriter,
     /// Trailers that came while the rewriter still held bytes.
     trailers: Option<Frame<Bytes>>,
@@ -115,7 +119,7 @@ impl Rewritten {
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
         loop {
             if self.is_ended {
                 return Poll::Ready(self.trailers.take().map(Ok));

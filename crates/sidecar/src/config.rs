@@ -48,7 +48,7 @@ pub struct Config {
     pub upstream: UpstreamLimits,
     /// The prefill leg.
     pub prefill: PrefillConfig,
-    /// Limit until the local engine's response begins.
+    /// Limit until the local engine's response begins, and until each next piece of it.
     pub response_timeout: Option<Duration>,
     /// Largest request or prefill answer that is buffered, in bytes.
     pub max_body_bytes: usize,

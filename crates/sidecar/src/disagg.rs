@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::uri::Authority;
 use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Either, Full, Limited};
-use hyper::body::Incoming;
+use llmd_common::proxy::body::ResponseStream;
+use llmd_common::proxy::headers::prepare_response;
 use tokio::time::Instant;
 
 use crate::body::ResponseBody;
@@ -153,7 +154,7 @@ async fn attempt(shared: &Shared, split: &Split<'_>, endpoint: &Authority, body:
         Ok(response) => response,
         Err(source) => return unavailable(endpoint, source),
     };
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     let body = match read_reply(body, shared.config.max_body_bytes).await {
         Ok(body) => body,
         Err(source) => return unavailable(endpoint, source),
@@ -168,8 +169,8 @@ async fn attempt(shared: &Shared, split: &Split<'_>, endpoint: &Authority, body:
         };
     }
     let reason = transient(parts.status);
-    let mut response = Response::from_parts(parts, ResponseBody::full(body));
-    headers::remove_hop_by_hop(response.headers_mut());
+    prepare_response(&mut parts);
+    let response = Response::from_parts(parts, ResponseBody::full(body));
     match reason {
         Some(reason) => Prefilled::Unavailable(Unavailable { reason, response }),
         None => Prefilled::Refused(response),
@@ -198,7 +199,7 @@ fn unavailable(endpoint: &Authority, source: SendError) -> Prefilled {
 }
 
 /// Buffers a prefill answer. One that breaks off or is larger than `limit` is a broken connection.
-async fn read_reply(body: Incoming, limit: usize) -> Result<Bytes, SendError> {
+async fn read_reply(body: ResponseStream, limit: usize) -> Result<Bytes, SendError> {
     let collected = Limited::new(body, limit).collect().await.map_err(SendError::Transport)?;
     Ok(collected.to_bytes())
 }
@@ -222,7 +223,7 @@ async fn decode(
         }
     };
     let (mut parts, body) = response.into_parts();
-    headers::remove_hop_by_hop(&mut parts.headers);
+    prepare_response(&mut parts);
     let rewriter = cached_tokens
         .and_then(|count| Rewriter::for_content_type(proxy::plain_content_type(&parts.headers)?, count));
     let body = match rewriter {

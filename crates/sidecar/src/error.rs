@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use llmd_common::proxy::body::ReadError;
 use serde::Serialize;
 
 use crate::body::ResponseBody;
@@ -16,21 +17,9 @@ pub enum Error {
     /// The client's body cannot be split into two legs.
     #[error("the request body is no JSON object")]
     Body(#[source] serde_json::Error),
-    /// The client's body broke off.
-    #[error("cannot read the request body")]
-    ReadBody(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The client took too long over its body.
-    #[error("the request body did not arrive within {seconds} s")]
-    SlowBody {
-        /// The limit.
-        seconds: u64,
-    },
-    /// The client's body is larger than the sidecar buffers.
-    #[error("the request body is larger than {limit} bytes")]
-    BodyTooLarge {
-        /// The limit.
-        limit: usize,
-    },
+    /// The client's body is too large, too slow or broken.
+    #[error(transparent)]
+    ReadBody(#[from] ReadError),
     /// The prefill header cannot be read.
     #[error(transparent)]
     PrefillHeader(#[from] MalformedEndpoint),
@@ -69,13 +58,15 @@ impl Error {
     pub const fn status(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Body(_)
-            | Self::ReadBody(_)
+            | Self::ReadBody(ReadError::Broken(_))
             | Self::PrefillHeader(_)
             | Self::UnknownRank { .. }
             | Self::Tunnel
             | Self::PrefillReply(_) => (StatusCode::BAD_REQUEST, "BadRequestError"),
-            Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
-            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            Self::ReadBody(ReadError::Slow) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+            Self::ReadBody(ReadError::TooLarge { .. }) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge")
+            }
             Self::Decode(SendError::Connect(_)) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::Decode(SendError::Timeout { .. }) | Self::PrefillTimeout { .. } => {
                 (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout")

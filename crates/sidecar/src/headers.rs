@@ -5,68 +5,18 @@
 
 use std::net::IpAddr;
 
-use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header};
 use llmd_api::headers as names;
+use llmd_common::proxy;
 use uuid::Uuid;
-
-/// Headers that speak of one connection only (RFC 9110, 7.6.1), with the two that older proxies use.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-];
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-/// Removes the headers of one connection, those that `Connection` names included.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|it| it.to_str().ok())
-        .flat_map(|it| it.split(','))
-        .filter_map(|it| it.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP).chain([&PROXY_CONNECTION]) {
-        headers.remove(name);
-    }
-}
 
 /// Turns a client's headers into those of a request to an engine.
 ///
 /// `authority` is where the client sent an HTTP/2 request, which has no `Host` header.
 pub fn prepare_request(headers: &mut HeaderMap, authority: Option<&str>, peer: Option<IpAddr>) {
-    remove_hop_by_hop(headers);
-    // The sidecar has the body already or streams it: nobody waits for a 100.
-    headers.remove(header::EXPECT);
+    proxy::headers::prepare_request(headers, authority, peer);
     for name in names::ROUTING {
         headers.remove(name);
-    }
-    if let Some(host) = authority.filter(|_| !headers.contains_key(header::HOST))
-        && let Ok(host) = HeaderValue::from_str(host)
-    {
-        headers.insert(header::HOST, host);
-    }
-    if let Some(peer) = peer {
-        append_forwarded_for(headers, peer);
-    }
-}
-
-fn append_forwarded_for(headers: &mut HeaderMap, peer: IpAddr) {
-    let mut chain: Vec<u8> = Vec::new();
-    for value in headers.get_all(&FORWARDED_FOR) {
-        chain.extend_from_slice(value.as_bytes());
-        chain.extend_from_slice(b", ");
-    }
-    chain.extend_from_slice(peer.to_string().as_bytes());
-    if let Ok(value) = HeaderValue::from_bytes(&chain) {
-        headers.insert(FORWARDED_FOR, value);
     }
 }
 
@@ -93,56 +43,13 @@ pub fn refuse_compression(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(sent: &[(&'static str, &'static str)], expected: &[(&str, &str)]) {
-        let mut map = HeaderMap::new();
-        for (name, value) in sent {
-            map.append(*name, HeaderValue::from_static(value));
-        }
-        prepare_request(&mut map, Some("front:80"), Some("10.1.1.1".parse().unwrap()));
-        let mut actual: Vec<_> =
-            map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
-        actual.sort_unstable();
-        assert_eq!(actual, expected);
-    }
-
-    #[test]
-    fn strips_hop_by_hop_and_what_connection_names() {
-        check(
-            &[
-                ("connection", "close, X-Mine"),
-                ("x-mine", "1"),
-                ("te", "trailers"),
-                ("upgrade", "h2c"),
-                ("expect", "100-continue"),
-                ("host", "a"),
-            ],
-            &[("host", "a"), ("x-forwarded-for", "10.1.1.1")],
-        );
-    }
-
     #[test]
     fn strips_every_routing_header() {
-        let sent: Vec<_> = names::ROUTING.iter().map(|it| (*it, "spoof:1")).collect();
-        check(&sent, &[("host", "front:80"), ("x-forwarded-for", "10.1.1.1")]);
-    }
-
-    #[test]
-    fn keeps_the_rest_and_continues_the_forwarding_chain() {
-        check(
-            &[
-                ("authorization", "Bearer x"),
-                ("traceparent", "00-1"),
-                ("x-forwarded-for", "1.1.1.1"),
-                ("x-forwarded-for", "2.2.2.2"),
-            ],
-            &[
-                ("authorization", "Bearer x"),
-                ("host", "front:80"),
-                ("traceparent", "00-1"),
-                ("x-forwarded-for", "1.1.1.1, 2.2.2.2, 10.1.1.1"),
-            ],
-        );
+        let sent = names::ROUTING.iter().map(|it| (*it, "spoof:1")).chain([("traceparent", "00-1")]);
+        let mut headers: HeaderMap =
+            sent.map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
+        prepare_request(&mut headers, None, None);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["traceparent"]);
     }
 
     #[test]

@@ -1,23 +1,16 @@
 //! The transparent half: one request to the local engine, streamed both ways.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{Response, header};
-use http_body::Body as _;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use llmd_common::proxy::headers::prepare_response;
 
 use crate::body::ResponseBody;
 use crate::error::Error;
 use crate::headers;
 use crate::upstream::{Head, RequestBody, Upstream};
-
-/// Time for a client to send a body that is buffered.
-const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What of a client's request goes to engines besides the body.
 #[must_use]
@@ -43,28 +36,9 @@ pub async fn forward(
     body: RequestBody,
 ) -> Result<Response<ResponseBody>, Error> {
     let response = engine.send(endpoint, head, body).await.map_err(Error::Decode)?;
-    let mut response = response.map(ResponseBody::engine);
-    headers::remove_hop_by_hop(response.headers_mut());
-    Ok(response)
-}
-
-/// Buffers a request body of at most `limit` bytes.
-///
-/// # Errors
-/// When it is larger, too slow, or breaks off.
-pub async fn read_request(body: Incoming, limit: usize) -> Result<Bytes, Error> {
-    // The announced length settles it without reading anything.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Error::BodyTooLarge { limit });
-    }
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect())
-        .await
-        .map_err(|_| Error::SlowBody { seconds: BODY_TIMEOUT.as_secs() })?;
-    match collected {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Error::BodyTooLarge { limit }),
-        Err(error) => Err(Error::ReadBody(error)),
-    }
+    let (mut parts, body) = response.into_parts();
+    prepare_response(&mut parts);
+    Ok(Response::from_parts(parts, ResponseBody::engine(body)))
 }
 
 /// The content type of a response whose body can be read as it is, that is without a content encoding.

@@ -10,6 +10,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
+use llmd_common::proxy::body;
 use llmd_common::serve::Peer;
 
 use crate::body::ResponseBody;
@@ -82,7 +83,7 @@ impl Service {
         let decoder = self.decoder(request.headers())?;
         let peer = peer(&request);
         let (parts, body) = request.into_parts();
-        let body = proxy::read_request(body, shared.config.max_body_bytes).await?;
+        let body = body::read(body, shared.config.max_body_bytes).await?;
         let body = without_kv_transfer_params(body).map_err(Error::Body)?;
         let mut head = proxy::head(parts, peer);
         crate::headers::forget_body(&mut head.headers);
@@ -111,7 +112,7 @@ async fn isolated<T>(request: impl Future<Output = Result<T, Error>>) -> Result<
 }
 
 fn peer(request: &Request<Incoming>) -> Option<IpAddr> {
-    request.extensions().get::<Peer>().map(|it| it.0.ip().to_canonical())
+    request.extensions().get::<Peer>().map(|it| it.0.ip())
 }
 
 #[cfg(test)]

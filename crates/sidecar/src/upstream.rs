@@ -1,7 +1,7 @@
 //! Connections to engines: one pool a leg, plain or TLS.
 //!
-//! Guarantees: connecting has a deadline, waiting for the response head has one, idle connections are bounded in
-//! number and age, and a lost peer is noticed by TCP keep-alive. Dropping a response drops its connection.
+//! Guarantees: connecting has a deadline, waiting for a response has one, idle connections are bounded in number
+//! and age, and a lost peer is noticed. Dropping a response drops its connection.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,12 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use llmd_common::proxy::body::ResponseStream;
+use llmd_common::proxy::upstream::{self, WithDeadline};
 
 use crate::config::{LegTls, UpstreamLimits};
 
 mod tls;
-
-/// Idle connections are closed before the engine would close them (uvicorn does after 5 s), so that no request
-/// is written into a connection that is just ending.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often an idle TCP connection is probed.
-const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// A request body: the client's stream, or bytes made here.
 pub type RequestBody = Either<Full<Bytes>, Incoming>;
@@ -87,13 +82,13 @@ pub enum TlsError {
 /// One leg's client. Clones share the pool.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, RequestBody>,
+    client: Client<WithDeadline<HttpsConnector<HttpConnector>>, RequestBody>,
     scheme: Scheme,
     response_timeout: Option<Duration>,
 }
 
 impl Upstream {
-    /// A client for one leg. `response_timeout` bounds the wait for a response head.
+    /// A client for one leg. `response_timeout` bounds the wait for a response's head and for each next piece.
     ///
     /// # Errors
     /// When TLS is asked for and its root certificates cannot be loaded.
@@ -103,22 +98,15 @@ impl Upstream {
         limits: UpstreamLimits,
         response_timeout: Option<Duration>,
     ) -> Result<Self, TlsError> {
-        let mut tcp = HttpConnector::new();
+        let mut tcp = upstream::tcp(limits.connect_timeout);
         tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEPALIVE));
-        tcp.set_connect_timeout(Some(limits.connect_timeout));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls::client_config(tls, ca_path)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(limits.max_idle_per_host)
-            .build(connector);
+        let connector = WithDeadline::new(connector, limits.connect_timeout);
+        let client = upstream::client(connector, limits.max_idle_per_host);
         let scheme = if tls == LegTls::Off { Scheme::HTTP } else { Scheme::HTTPS };
         Ok(Self { client, scheme, response_timeout })
     }
@@ -132,7 +120,7 @@ impl Upstream {
         endpoint: &Authority,
         head: Head,
         body: RequestBody,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<ResponseStream>, SendError> {
         let uri = Uri::builder()
             .scheme(self.scheme.clone())
             .authority(endpoint.clone())
@@ -150,8 +138,10 @@ impl Upstream {
                 .await
                 .map_err(|_| SendError::Timeout { seconds: limit.as_secs() })?,
         };
-        result.map_err(|error| {
-            if error.is_connect() { SendError::Connect(error) } else { SendError::Transport(error.into()) }
-        })
+        match result {
+            Ok(response) => Ok(response.map(|it| ResponseStream::new(it, self.response_timeout))),
+            Err(error) if error.is_connect() => Err(SendError::Connect(error)),
+            Err(error) => Err(SendError::Transport(error.into())),
+        }
     }
 }

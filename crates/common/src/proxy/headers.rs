@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Version};
 
 /// Headers that speak of one connection only (RFC 9110 §7.6.1), with the two that older proxies use.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -20,8 +21,16 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// Turns the head of a server's response into that of the response to the client, whose connection has a protocol
+/// version of its own.
+pub fn prepare_response(head: &mut Parts) {
+    remove_hop_by_hop(&mut head.headers);
+    head.version = Version::default();
+    head.extensions.clear();
+}
+
 /// Removes the headers of one connection, those that `Connection` names included.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -11,7 +11,7 @@ use super::Args;
 
 /// Largest gRPC message received when no flag says otherwise: the default of gRPC itself.
 const GRPC_MAX_RECV_BYTES: usize = 4 << 20;
-/// Fastest metrics scraping that the peers allow.
+/// Fastest metrics scraping that the peers allow; a bound for other periods too.
 const MIN_SCRAPE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Why a command line cannot be used.
@@ -110,6 +110,8 @@ pub struct Settings {
     pub health_on_grpc_port: bool,
     /// Largest request body in bytes.
     pub max_request_body_bytes: usize,
+    /// Until an endpoint's response to the native proxy begins, and until each next piece of it.
+    pub response_timeout: Option<Duration>,
     /// Timing of metrics.
     pub scrape: ScrapeTimes,
     /// Between readiness off and the first refused connection.
@@ -147,6 +149,7 @@ impl TryFrom<Args> for Settings {
             grpc_max_send_msg_size,
             health_checking,
             max_request_body_bytes,
+            response_timeout,
             refresh_metrics_interval,
             refresh_prometheus_metrics_interval,
             shutdown_delay,
@@ -204,9 +207,10 @@ impl TryFrom<Args> for Settings {
                 .unwrap_or(usize::MAX),
             health_on_grpc_port: health_checking,
             max_request_body_bytes,
+            response_timeout: (!response_timeout.is_zero()).then_some(response_timeout),
             scrape: ScrapeTimes {
                 interval: refresh_metrics_interval.max(MIN_SCRAPE_INTERVAL),
-                pool_gauges: refresh_prometheus_metrics_interval,
+                pool_gauges: refresh_prometheus_metrics_interval.max(MIN_SCRAPE_INTERVAL),
             },
             shutdown_delay,
             drain_timeout,

@@ -91,9 +91,10 @@ fn unsupported_features_are_refused_by_name() {
 }
 
 #[test]
-fn scraping_is_never_faster_than_fifty_milliseconds() {
-    let settings = settings(&["--refresh-metrics-interval", "1ms"]).unwrap();
-    assert_eq!(settings.scrape.interval, Duration::from_millis(50));
+fn nothing_repeats_faster_than_every_fifty_milliseconds() {
+    let words = ["--refresh-metrics-interval=1ms", "--refresh-prometheus-metrics-interval=0"];
+    let scrape = settings(&words).unwrap().scrape;
+    assert_eq!((scrape.interval, scrape.pool_gauges), (Duration::from_millis(50), Duration::from_millis(50)));
 }
 
 #[test]

@@ -64,6 +64,13 @@ impl RequestTracker {
         Self { counted: None, restorer: None, in_flight: vec![in_flight] }
     }
 
+    /// The destination never saw the request, which is routed again: nothing has failed yet.
+    pub fn not_sent(mut self) {
+        if let Some(counted) = self.counted.take() {
+            counted.metrics.stop_running();
+        }
+    }
+
     /// Whether [`Self::response_chunk`] may return other bytes than it was given, so that the response's
     /// `content-length` must not be passed on.
     #[must_use]

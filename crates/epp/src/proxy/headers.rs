@@ -1,27 +1,14 @@
 //! Which headers pass the proxy, in each direction.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
 use llmd_api::headers::{REQUEST_ID, WENT_INTO_RESP_HEADERS};
+use llmd_common::proxy::headers::prepare_request;
 
+use super::Inbound;
 use crate::control_headers;
-
-/// Headers of one connection, not of the request (RFC 9110 §7.6.1), with the historical spellings.
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A header's value when it is text and not empty.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -45,38 +32,21 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// A client's headers as an endpoint gets them: without those of the connection and those that only the
 /// routing layer may set, with `routed` and the trail of the client.
-pub(super) fn to_endpoint(
-    client: &HeaderMap,
-    peer: Option<IpAddr>,
-    request_id: &str,
-    routed: &[(String, String)],
-) -> HeaderMap {
-    let mut headers = end_to_end(client);
+pub(super) fn to_endpoint(client: &Inbound, routed: &[(String, String)]) -> HeaderMap {
+    let mut headers = client.parts.headers.clone();
+    prepare_request(&mut headers, client.parts.uri.authority().map(Authority::as_str), client.peer);
     let dropped: Vec<HeaderName> =
         headers.keys().filter(|it| control_headers::is_dropped(it.as_str())).cloned().collect();
     for name in dropped {
         headers.remove(name);
     }
-    // The body was read whole: its length is known anew and nobody waits for a 100.
+    // The body was read whole: its length is known anew.
     headers.remove(header::CONTENT_LENGTH);
-    headers.remove(header::EXPECT);
-    if let Some(peer) = peer {
-        let trail = match text(&headers, FORWARDED_FOR.as_str()) {
-            Some(trail) => format!("{trail}, {peer}"),
-            None => peer.to_string(),
-        };
-        set(&mut headers, FORWARDED_FOR.as_str(), &trail);
-    }
-    set(&mut headers, REQUEST_ID, request_id);
+    set(&mut headers, REQUEST_ID, &client.request_id);
     for (name, value) in routed {
         set(&mut headers, name, value);
     }
     headers
-}
-
-/// An endpoint's headers as the client gets them.
-pub(super) fn to_client(endpoint: &HeaderMap) -> HeaderMap {
-    end_to_end(endpoint)
 }
 
 /// Adds the request id, unless the endpoint sent one, and the mark that the picker saw this answer.
@@ -85,24 +55,6 @@ pub(super) fn mark_response(headers: &mut HeaderMap, request_id: &str) {
         set(headers, REQUEST_ID, request_id);
     }
     set(headers, WENT_INTO_RESP_HEADERS, "true");
-}
-
-/// All headers but the connection's own, which include those that `Connection` names.
-fn end_to_end(headers: &HeaderMap) -> HeaderMap {
-    let named: Vec<String> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|it| it.to_str().ok())
-        .flat_map(|it| it.split(','))
-        .map(|it| it.trim().to_ascii_lowercase())
-        .collect();
-    let passes = |name: &str| !HOP_BY_HOP.contains(&name) && !named.iter().any(|it| it == name);
-    let passing = headers.iter().filter(|(name, _)| passes(name.as_str()));
-    let mut kept = HeaderMap::with_capacity(headers.len());
-    for (name, value) in passing {
-        kept.append(name, value.clone());
-    }
-    kept
 }
 
 /// Sets a header of ours; one that HTTP cannot carry is left out and logged.
@@ -130,7 +82,10 @@ mod tests {
     }
 
     fn sent(client: &[(&'static str, &'static str)], routed: &[(String, String)]) -> Vec<(String, String)> {
-        let headers = to_endpoint(&map(client), Some([192, 0, 2, 7].into()), "id-1", routed);
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.headers = map(client);
+        let client = Inbound { parts, request_id: "id-1".to_owned(), peer: Some([192, 0, 2, 7].into()) };
+        let headers = to_endpoint(&client, routed);
         let mut pairs: Vec<_> = headers
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
@@ -165,34 +120,18 @@ mod tests {
     }
 
     #[test]
-    fn connection_headers_end_here_and_the_trail_grows() {
-        let client = [
-            ("connection", "keep-alive, X-Private"),
-            ("x-private", "1"),
-            ("keep-alive", "5"),
-            ("transfer-encoding", "chunked"),
-            ("te", "trailers"),
-            ("upgrade", "websocket"),
-            ("expect", "100-continue"),
-            ("content-length", "5"),
-            ("x-forwarded-for", "198.51.100.1"),
-            ("accept", "a"),
-            ("accept", "b"),
-        ];
+    fn what_described_the_clients_body_is_made_anew() {
+        let client =
+            [("expect", "100-continue"), ("content-length", "5"), ("te", "trailers"), ("accept", "a")];
         assert_eq!(
             sent(&client, &[]),
-            pairs(&[
-                ("accept", "a"),
-                ("accept", "b"),
-                ("x-forwarded-for", "198.51.100.1, 192.0.2.7"),
-                ("x-request-id", "id-1"),
-            ])
+            pairs(&[("accept", "a"), ("x-forwarded-for", "192.0.2.7"), ("x-request-id", "id-1")])
         );
     }
 
     #[test]
     fn a_response_keeps_the_endpoints_request_id() {
-        let mut headers = to_client(&map(&[("x-request-id", "theirs"), ("connection", "close")]));
+        let mut headers = map(&[("x-request-id", "theirs")]);
         mark_response(&mut headers, "ours");
         assert_eq!(headers, map(&[("x-request-id", "theirs"), ("x-went-into-resp-headers", "true")]));
     }

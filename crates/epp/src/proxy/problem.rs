@@ -1,16 +1,19 @@
 //! Why a request got no answer from an endpoint, as the client reads it: OpenAI's error object.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use llmd_api::headers::REQUEST_DROPPED_REASON;
 use llmd_api::openai::error::ErrorResponse;
+use llmd_common::proxy::body::ReadError;
 
 use crate::director::Rejection;
 
 /// A request that ends at the proxy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     /// The director refused it.
     #[error("{}", message_of(.0))]
@@ -27,18 +30,15 @@ pub(super) enum Problem {
     /// An endpoint list holds something that is no address.
     #[error("endpoint address {0:?} cannot be used")]
     BadDestination(String),
-    /// The body is over the limit.
-    #[error("request body is larger than {limit} bytes")]
-    BodyTooLarge {
-        /// The limit in bytes.
-        limit: usize,
+    /// The client's body is too large, too slow or broken.
+    #[error("{0}")]
+    Body(#[from] ReadError),
+    /// The endpoint did not answer in time.
+    #[error("the endpoint did not answer within {} s", limit.as_secs_f64())]
+    Silent {
+        /// The limit.
+        limit: Duration,
     },
-    /// The client stopped sending its body.
-    #[error("request body did not arrive in time")]
-    BodyTimeout,
-    /// The client's body is no HTTP.
-    #[error("request body cannot be read: {0}")]
-    BodyBroken(String),
     /// A request line without a path, such as CONNECT's.
     #[error("the request names no path")]
     NoPath,
@@ -53,9 +53,10 @@ impl Problem {
             Self::NotReady(_) | Self::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::BrokenOff => StatusCode::BAD_GATEWAY,
             Self::BadDestination(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyBroken(_) | Self::NoPath => StatusCode::BAD_REQUEST,
+            Self::Silent { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Body(ReadError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(ReadError::Slow) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(ReadError::Broken(_)) | Self::NoPath => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -96,6 +97,7 @@ fn kind(status: StatusCode) -> &'static str {
         StatusCode::TOO_MANY_REQUESTS => "RateLimitError",
         StatusCode::BAD_GATEWAY => "BadGatewayError",
         StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailableError",
+        StatusCode::GATEWAY_TIMEOUT => "GatewayTimeoutError",
         _ => "InternalServerError",
     }
 }

@@ -33,7 +33,7 @@ impl Answer {
 pub(crate) struct Streaming {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    body: Incoming,
+    pub(crate) body: Incoming,
 }
 
 impl Streaming {

@@ -102,6 +102,24 @@ async fn a_stream_that_breaks_off_is_seen_as_broken() {
 }
 
 #[tokio::test]
+async fn a_stream_that_falls_silent_is_seen_as_broken() {
+    let prefill = FakeEngine::json(READY).await;
+    for prefillers in [String::new(), prefill.address.to_string()] {
+        let decode = stream().await;
+        let sidecar = sidecar(decode.engine.address, &["--response-timeout=500ms"]).await;
+        let headers = [("x-prefiller-host-port", prefillers.as_str())];
+        let response = send(sidecar.address, "POST", "/v1/completions", &headers, "{}").await;
+        let mut body = response.into_body();
+        decode.write("data: 1\n\n").await;
+        next(&mut body).await;
+        let end = tokio::time::timeout(PATIENCE, body.frame()).await.expect("the silence ends");
+        assert!(end.is_some_and(|it| it.is_err()), "not taken for a whole answer");
+        let closed = tokio::time::timeout(PATIENCE, decode.chunks.closed()).await;
+        assert!(closed.is_ok(), "the engine's response is dropped");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_ends_the_decode_stream() {
     let prefill = FakeEngine::json(READY).await;
     for prefillers in [String::new(), prefill.address.to_string()] {
