@@ -31,6 +31,8 @@ use crate::scheduling::{Candidate, ProfileRun, Schedule};
 
 /// Decisions that are kept; older ones are dropped.
 const CAPACITY: usize = 256;
+/// Bytes that are kept of a text which clients choose.
+const MAX_TEXT: usize = 256;
 
 /// One request's way through the cycle.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ impl Decision {
         runs: Vec<ProfileRun>,
         error: &str,
     ) -> Self {
-        Self::new(request, candidates, runs, Outcome::Rejected { error: error.to_owned() })
+        Self::new(request, candidates, runs, Outcome::Rejected { error: clipped(error) })
     }
 
     fn new(
@@ -95,10 +97,10 @@ impl Decision {
             in_flight: it.endpoint.state.in_flight(),
         };
         Self {
-            request_id: request.id.as_ref().to_owned(),
+            request_id: clipped(&request.id),
             time: SystemTime::now(),
-            model: request.model.as_ref().to_owned(),
-            target_model: request.target_model.as_ref().to_owned(),
+            model: clipped(&request.model),
+            target_model: clipped(&request.target_model),
             candidates: candidates.iter().map(seen).collect(),
             prefix_matches: request.prefix_matches.clone(),
             runs,
@@ -198,6 +200,11 @@ impl Decision {
     }
 }
 
+/// The start of a text that a client may have made as long as a request can be.
+fn clipped(text: &str) -> String {
+    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
+}
+
 /// A bounded ring of decisions.
 #[derive(Debug, Default)]
 pub struct DecisionLog {
@@ -230,6 +237,17 @@ mod tests {
 
     use super::*;
     use crate::testing::request;
+
+    #[test]
+    fn texts_of_clients_are_kept_short() {
+        let (log, headers) = (DecisionLog::default(), HashMap::new());
+        let mut request = request("", &headers);
+        let long = "é".repeat(1 << 20);
+        (request.id, request.model, request.target_model) =
+            (long.as_str().into(), long.as_str().into(), long.as_str().into());
+        log.push(Decision::rejected(&request, &[], Vec::new(), &long));
+        assert!(log.snapshot().to_string().len() < 5 * MAX_TEXT);
+    }
 
     #[test]
     fn keeps_the_last_ones_newest_first() {
