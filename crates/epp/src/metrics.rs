@@ -17,19 +17,22 @@ mod labels;
 mod pool;
 mod request;
 
-use labels::BoundedLabel;
+use labels::{BoundedLabel, Combinations};
 use pool::PoolFamilies;
 use request::RequestFamilies;
 pub use request::RequestMetrics;
 
 const MAX_MODEL_NAMES: usize = 1000;
 const MAX_FAIRNESS_IDS: usize = 1000;
+/// Of models, target models and fairness ids in the series of requests: some kilobytes each.
+const MAX_COMBINATIONS: usize = 2000;
 
 /// Every series of the picker.
 #[derive(Debug)]
 pub struct Metrics {
     model_names: BoundedLabel,
     fairness_ids: BoundedLabel,
+    combinations: Combinations,
     requests: RequestFamilies,
     pool: PoolFamilies,
     scheduler_duration: Histogram,
@@ -86,6 +89,7 @@ impl Metrics {
         Arc::new(Self {
             model_names: BoundedLabel::new(MAX_MODEL_NAMES),
             fairness_ids: BoundedLabel::new(MAX_FAIRNESS_IDS),
+            combinations: Combinations::new(MAX_COMBINATIONS),
             requests: RequestFamilies::new(&family),
             pool: PoolFamilies::new(&family, pool_name),
             scheduler_duration: scheduler_duration.with_label_values(&[] as &[&str]),
@@ -141,14 +145,13 @@ impl Metrics {
     /// Series of a request from `model` to `target_model`, both bounded.
     #[must_use]
     pub fn request(self: &Arc<Self>, model: &str, target_model: &str, fairness_id: &str) -> RequestMetrics {
-        let labels = [
+        let [model, target_model, fairness_id] = self.combinations.bound([
             self.model_names.bound(model),
             self.model_names.bound(target_model),
             self.fairness_ids.bound(fairness_id),
-            // Priorities come from objectives, which exist in Kubernetes only.
-            "0".into(),
-        ];
-        RequestMetrics::new(Arc::clone(self), labels)
+        ]);
+        // Priorities come from objectives, which exist in Kubernetes only.
+        RequestMetrics::new(Arc::clone(self), [model, target_model, fairness_id, "0".into()])
     }
 
     /// Duration of one plugin at one place of the cycle.

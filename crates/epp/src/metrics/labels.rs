@@ -45,6 +45,50 @@ impl BoundedLabel {
     }
 }
 
+/// The combinations of values in the labels of one request, bounded together: three labels of a thousand values
+/// each would be more series than memory holds.
+#[derive(Debug)]
+pub(super) struct Combinations {
+    seen: RwLock<HashSet<[Arc<str>; 3]>>,
+    max: usize,
+}
+
+impl Combinations {
+    pub(super) fn new(max: usize) -> Self {
+        Self { seen: RwLock::new(HashSet::new()), max }
+    }
+
+    /// The labels (model, target model, fairness id), of which the fairness id becomes `other` after `max`
+    /// combinations and everything after twice as many.
+    pub(super) fn bound(&self, labels: [Arc<str>; 3]) -> [Arc<str>; 3] {
+        if self.admits(&labels, self.max) {
+            return labels;
+        }
+        let [model, target_model, _] = labels;
+        let of_model = [model, target_model, OTHER.into()];
+        if self.admits(&of_model, 2 * self.max) {
+            of_model
+        } else {
+            [OTHER.into(), OTHER.into(), OTHER.into()]
+        }
+    }
+
+    /// Whether `labels` were seen or are among the first `max`.
+    fn admits(&self, labels: &[Arc<str>; 3], max: usize) -> bool {
+        let seen = self.seen.read();
+        let is_known = seen.contains(labels);
+        if is_known || seen.len() >= max {
+            return is_known;
+        }
+        drop(seen);
+        let mut seen = self.seen.write();
+        if seen.len() < max {
+            seen.insert(labels.clone());
+        }
+        seen.contains(labels)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,3 +40,23 @@ fn pool_gauges_leave_out_endpoints_that_do_not_answer() {
     assert!(text.contains(&format!("{} 4\n", queue("b"))), "{text}");
     assert!(!text.contains(&queue("c")), "{text}");
 }
+
+#[test]
+fn combinations_that_clients_choose_are_bounded() {
+    let registry = Registry::new();
+    let metrics = Metrics::new(&registry, "pool");
+    for number in 0..3 * MAX_COMBINATIONS {
+        let (model, fairness_id) = ((number % 97).to_string(), (number % 89).to_string());
+        metrics.request(&model, &model, &fairness_id).count(1);
+    }
+    let text = render(&registry);
+    let series = text.lines().filter_map(|it| it.strip_prefix("llm_d_epp_request_total{")?.rsplit_once("} "));
+    let series: Vec<(&str, u64)> = series.map(|(labels, count)| (labels, count.parse().unwrap())).collect();
+    assert!((MAX_COMBINATIONS..=2 * MAX_COMBINATIONS).contains(&series.len()), "{}", series.len());
+    assert!(
+        series.iter().all(|(labels, _)| !labels.contains("model_name=\"other\"")),
+        "few models stay apart"
+    );
+    let n_counted: u64 = series.iter().map(|(_, count)| count).sum();
+    assert_eq!(n_counted, 3 * MAX_COMBINATIONS as u64, "every request is counted");
+}
