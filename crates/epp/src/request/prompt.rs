@@ -25,6 +25,9 @@ pub struct Prompt<'a> {
 enum Piece<'a> {
     Text(Cow<'a, str>),
     Bytes(Vec<u8>),
+    /// One token, repeated [`TOKENS_PER_MEDIA`] times by whoever reads it, so that a body of many short URLs
+    /// stays small.
+    Media([u8; BYTES_PER_TOKEN]),
 }
 
 impl<'a> Prompt<'a> {
@@ -43,18 +46,20 @@ impl<'a> Prompt<'a> {
 
     /// Adds an image, video or sound, told apart by its URL.
     pub fn push_media(&mut self, url: &str) {
-        let hash = xxh64(url.as_bytes(), 0).to_le_bytes();
-        let placeholder = &hash[..BYTES_PER_TOKEN];
-        let bytes = placeholder.repeat(TOKENS_PER_MEDIA);
-        self.n_bytes += bytes.len();
-        self.pieces.push(Piece::Bytes(bytes));
+        let [a, b, c, d, ..] = xxh64(url.as_bytes(), 0).to_le_bytes();
+        self.n_bytes += TOKENS_PER_MEDIA * BYTES_PER_TOKEN;
+        self.pieces.push(Piece::Media([a, b, c, d]));
     }
 
     /// The bytes, piece by piece.
     pub fn bytes(&self) -> impl Iterator<Item = &[u8]> {
-        self.pieces.iter().map(|piece| match piece {
-            Piece::Text(text) => text.as_bytes(),
-            Piece::Bytes(bytes) => bytes,
+        self.pieces.iter().flat_map(|piece| {
+            let (bytes, times) = match piece {
+                Piece::Text(text) => (text.as_bytes(), 1),
+                Piece::Bytes(bytes) => (bytes.as_slice(), 1),
+                Piece::Media(token) => (token.as_slice(), TOKENS_PER_MEDIA),
+            };
+            std::iter::repeat_n(bytes, times)
         })
     }
 
@@ -77,6 +82,14 @@ mod tests {
         assert_eq!(prompt.n_tokens(), 2);
         prompt.push_tokens(&[1, 2, 3]);
         assert_eq!(prompt.n_tokens(), 5);
+    }
+
+    #[test]
+    fn media_take_no_more_memory_than_their_url() {
+        assert!(size_of::<Piece<'_>>() <= 32);
+        let mut prompt = Prompt::default();
+        prompt.push_media("a");
+        assert!(prompt.pieces.iter().all(|it| !matches!(it, Piece::Bytes(bytes) if bytes.len() > 32)));
     }
 
     #[test]
