@@ -1,7 +1,7 @@
 //! The header of a safetensors file: 8 bytes of length, then JSON that maps names to type, shape and place.
 //!
-//! The file comes from outside: every number is checked against the file's size before it is used. (The `safetensors`
-//! crate adds sizes unchecked at one place and knows no file names for its errors; the format is small.)
+//! The file comes from outside: every number is checked against the file's size before it is used. It is read by
+//! own code because errors name the tensor that way, and because the format is this small.
 
 use std::collections::HashMap;
 use std::ops::Range;
