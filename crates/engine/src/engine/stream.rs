@@ -73,7 +73,7 @@ impl Stream {
         if may_stop && !params.ignore_eos && eos.contains(&token) {
             return Some((FinishReason::Stop, None));
         }
-        if may_stop && params.stop_token_ids.contains(&token) {
+        if may_stop && params.stop_token_ids.binary_search(&token).is_ok() {
             return Some((FinishReason::Stop, Some(token)));
         }
         let is_used_up = self.n_generated >= params.max_tokens as usize || n_left_in_context == 0;

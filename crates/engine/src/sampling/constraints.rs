@@ -1,30 +1,28 @@
 //! Tokens that must not or should rather (not) follow: allow list, bad words, minimum length, bias.
 
+use std::sync::Arc;
+
 use super::params::SamplingParams;
 
 #[derive(Debug)]
 pub(super) struct Constraints {
-    allowed: Option<Vec<u32>>,
-    bad_words: Vec<Vec<u32>>,
+    allowed: Option<Arc<[u32]>>,
+    bad_words: Arc<[Vec<u32>]>,
     min_tokens: usize,
-    /// Tokens that would end the sequence.
+    /// Tokens that would end the sequence; empty without a minimum length.
     ends: Vec<u32>,
-    bias: Vec<(u32, f32)>,
+    bias: Arc<[(u32, f32)]>,
 }
 
 impl Constraints {
     pub(super) fn new(params: &SamplingParams, eos: &[u32]) -> Self {
-        let allowed = params.allowed_token_ids.clone().map(|mut allowed| {
-            allowed.sort_unstable();
-            allowed.dedup();
-            allowed
-        });
+        let ends = eos.iter().chain(&*params.stop_token_ids).copied();
         Self {
-            allowed,
-            bad_words: params.bad_words.clone(),
+            allowed: params.allowed_token_ids.clone(),
+            bad_words: Arc::clone(&params.bad_words),
             min_tokens: params.min_tokens as usize,
-            ends: eos.iter().chain(&params.stop_token_ids).copied().collect(),
-            bias: params.logit_bias.clone(),
+            ends: if params.min_tokens > 0 { ends.collect() } else { Vec::new() },
+            bias: Arc::clone(&params.logit_bias),
         }
     }
 
@@ -32,7 +30,7 @@ impl Constraints {
         if let Some(allowed) = &self.allowed {
             keep_only(logits, allowed);
         }
-        for word in &self.bad_words {
+        for word in &*self.bad_words {
             if let Some((last, start)) = word.split_last()
                 && generated.ends_with(start)
             {
@@ -44,7 +42,7 @@ impl Constraints {
                 mask(logits, token);
             }
         }
-        for &(token, bias) in &self.bias {
+        for &(token, bias) in &*self.bias {
             if let Some(logit) = logits.get_mut(token as usize) {
                 *logit += bias;
             }
@@ -58,7 +56,7 @@ fn mask(logits: &mut [f32], token: u32) {
     }
 }
 
-/// Masks the gaps between the `allowed` tokens, which are sorted.
+/// Masks the gaps between the `allowed` tokens, which ascend.
 fn keep_only(logits: &mut [f32], allowed: &[u32]) {
     let mut gap_start = 0;
     for &token in allowed {

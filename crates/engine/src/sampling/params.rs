@@ -1,4 +1,8 @@
 //! Checked sampling parameters of one sequence.
+//!
+//! Lists are shared: a request may have a thousand choices, and a list of it as many entries as the vocabulary.
+
+use std::sync::Arc;
 
 /// How to sample one sequence. Every value is in its legal range: the server checked it.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,16 +27,16 @@ pub struct SamplingParams {
     pub max_tokens: u32,
     /// Before this many tokens, end-of-sequence and stop tokens are masked.
     pub min_tokens: u32,
-    /// Tokens that end the sequence besides the model's own.
-    pub stop_token_ids: Vec<u32>,
+    /// Tokens that end the sequence besides the model's own, ascending.
+    pub stop_token_ids: Arc<[u32]>,
     /// Go on after the model's end-of-sequence token.
     pub ignore_eos: bool,
     /// Added to logits, by token.
-    pub logit_bias: Vec<(u32, f32)>,
-    /// When present, all other tokens are masked.
-    pub allowed_token_ids: Option<Vec<u32>>,
+    pub logit_bias: Arc<[(u32, f32)]>,
+    /// When present, all other tokens are masked; ascending.
+    pub allowed_token_ids: Option<Arc<[u32]>>,
     /// Token sequences that must not appear.
-    pub bad_words: Vec<Vec<u32>>,
+    pub bad_words: Arc<[Vec<u32>]>,
     /// `Some(k)`: report the sampled token's log-probability and the `k` best.
     pub logprobs: Option<u32>,
     /// `Some(k)`: the same for prompt positions; prefix-cache reads are skipped then.
@@ -42,7 +46,7 @@ pub struct SamplingParams {
 impl SamplingParams {
     /// Greedy decoding of `max_tokens` tokens with everything else off.
     #[must_use]
-    pub const fn greedy(max_tokens: u32) -> Self {
+    pub fn greedy(max_tokens: u32) -> Self {
         Self {
             temperature: 0.0,
             top_p: 1.0,
@@ -54,11 +58,11 @@ impl SamplingParams {
             seed: None,
             max_tokens,
             min_tokens: 0,
-            stop_token_ids: Vec::new(),
+            stop_token_ids: Arc::default(),
             ignore_eos: false,
-            logit_bias: Vec::new(),
+            logit_bias: Arc::default(),
             allowed_token_ids: None,
-            bad_words: Vec::new(),
+            bad_words: Arc::default(),
             logprobs: None,
             prompt_logprobs: None,
         }

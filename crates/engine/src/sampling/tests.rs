@@ -32,8 +32,8 @@ fn greedy_takes_the_lowest_of_equal_tokens() {
 
 #[test]
 fn only_allowed_tokens_follow() {
-    let params = |allowed: &[u32]| SamplingParams { allowed_token_ids: Some(allowed.to_vec()), ..greedy() };
-    check_greedy(params(&[2, 0, 2]), &[], &[0.0, 9.0, 1.0, 9.0], 2);
+    let params = |allowed: &[u32]| SamplingParams { allowed_token_ids: Some(allowed.into()), ..greedy() };
+    check_greedy(params(&[0, 2]), &[], &[0.0, 9.0, 1.0, 9.0], 2);
     check_greedy(params(&[0, 99]), &[], &[0.0, 9.0, 1.0, 9.0], 0);
 }
 
@@ -53,7 +53,7 @@ fn bad_words_are_cut_at_their_last_token() {
 
 #[test]
 fn ends_are_masked_up_to_the_minimum_length() {
-    let params = SamplingParams { min_tokens: 2, stop_token_ids: vec![2], ..greedy() };
+    let params = SamplingParams { min_tokens: 2, stop_token_ids: [2].into(), ..greedy() };
     let logits = [0.0, 1.0, 8.0, 9.0];
     check_greedy(params.clone(), &[], &logits, 1);
     check_greedy(params.clone(), &[5], &logits, 1);
@@ -62,7 +62,7 @@ fn ends_are_masked_up_to_the_minimum_length() {
 
 #[test]
 fn bias_is_added() {
-    let params = SamplingParams { logit_bias: vec![(0, 5.0), (1, -100.0), (77, 1.0)], ..greedy() };
+    let params = SamplingParams { logit_bias: [(0, 5.0), (1, -100.0), (77, 1.0)].into(), ..greedy() };
     check_greedy(params, &[], &[0.0, 9.0, 4.0], 0);
 }
 
@@ -99,7 +99,7 @@ fn no_candidate_is_an_error_and_not_a_token() {
 
 #[test]
 fn logprobs_are_those_of_the_raw_logits() {
-    let params = SamplingParams { logprobs: Some(2), logit_bias: vec![(0, 50.0)], ..greedy() };
+    let params = SamplingParams { logprobs: Some(2), logit_bias: [(0, 50.0)].into(), ..greedy() };
     let mut sampler = Sampler::new(params, &[1], &[], 0);
     let logits = [1.0_f32, 3.0, 2.0, 3.0];
     let normalizer = logits.iter().map(|it| f64::from(*it).exp()).sum::<f64>().ln();

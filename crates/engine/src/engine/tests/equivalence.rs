@@ -80,7 +80,8 @@ fn sampling() -> impl Strategy<Value = SamplingParams> {
         (prop::option::of(0..4_u32), prop::option::weighted(0.2, 0..3_u32), 0.8_f32..1.5, -1.0_f32..1.0);
     (random, shape, extras).prop_map(|(random, shape, extras)| {
         let (is_greedy, seed, top_k, top_p) = random;
-        let (max_tokens, min_tokens, ignore_eos, stop_token_ids) = shape;
+        let (max_tokens, min_tokens, ignore_eos, mut stop_token_ids) = shape;
+        stop_token_ids.sort_unstable();
         let (logprobs, prompt_logprobs, repetition_penalty, presence_penalty) = extras;
         SamplingParams {
             temperature: if is_greedy { 0.0 } else { 0.8 },
@@ -89,7 +90,7 @@ fn sampling() -> impl Strategy<Value = SamplingParams> {
             top_p,
             min_tokens: min_tokens.min(max_tokens),
             ignore_eos,
-            stop_token_ids,
+            stop_token_ids: stop_token_ids.into(),
             logprobs,
             prompt_logprobs,
             repetition_penalty,

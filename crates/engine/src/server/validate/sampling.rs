@@ -1,5 +1,8 @@
 //! Sampling parameters: ranges, and token ids that exist.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use llmd_api::openai::sampling::SamplingFields;
 use llmd_tokenizer::Tokenizer;
 
@@ -11,6 +14,9 @@ use crate::server::error::ApiError;
 const GREEDY_BELOW: f64 = 1e-5;
 /// Least temperature that is not greedy: dividing logits by less overflows.
 const MIN_TEMPERATURE: f64 = 0.01;
+/// Bad words of a request: each is looked for before every token, in everybody's step.
+pub(super) const MAX_BAD_WORDS: usize = 1024;
+
 /// Parameters of a request, all but the number of tokens.
 pub(super) fn sampling(
     fields: &SamplingFields,
@@ -80,17 +86,18 @@ fn top_k(value: Option<i64>) -> Result<Option<u32>, ApiError> {
     }
 }
 
-fn logit_bias(fields: &SamplingFields, rules: &Rules) -> Result<Vec<(u32, f32)>, ApiError> {
+fn logit_bias(fields: &SamplingFields, rules: &Rules) -> Result<Arc<[(u32, f32)]>, ApiError> {
     let biases = fields.logit_bias.iter().flatten();
-    biases
+    let by_token: BTreeMap<u32, f32> = biases
         .map(|(id, bias)| {
             let id = id.parse().map_err(|_| param("logit_bias", format!("{id:?} is not a token id")))?;
             Ok((token_id("logit_bias", id, rules)?, to_f32(bias.clamp(-100.0, 100.0))))
         })
-        .collect()
+        .collect::<Result<_, ApiError>>()?;
+    Ok(by_token.into_iter().collect())
 }
 
-fn allowed_token_ids(fields: &SamplingFields, rules: &Rules) -> Result<Option<Vec<u32>>, ApiError> {
+fn allowed_token_ids(fields: &SamplingFields, rules: &Rules) -> Result<Option<Arc<[u32]>>, ApiError> {
     let Some(ids) = &fields.allowed_token_ids else { return Ok(None) };
     if ids.is_empty() {
         return Err(param("allowed_token_ids", "must not be empty"));
@@ -99,8 +106,11 @@ fn allowed_token_ids(fields: &SamplingFields, rules: &Rules) -> Result<Option<Ve
 }
 
 /// Each word as it stands at the start of a text and, when that is another token, after a space.
-fn bad_words(fields: &SamplingFields, tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>, ApiError> {
-    let mut sequences = Vec::new();
+fn bad_words(fields: &SamplingFields, tokenizer: &Tokenizer) -> Result<Arc<[Vec<u32>]>, ApiError> {
+    if fields.bad_words.as_ref().is_some_and(|it| it.len() > MAX_BAD_WORDS) {
+        return Err(param("bad_words", format!("must have at most {MAX_BAD_WORDS} words")));
+    }
+    let mut sequences = BTreeSet::new();
     for word in fields.bad_words.iter().flatten() {
         let word = word.trim_start();
         if word.is_empty() {
@@ -111,12 +121,11 @@ fn bad_words(fields: &SamplingFields, tokenizer: &Tokenizer) -> Result<Vec<Vec<u
         };
         let (plain, spaced) = (encode(word)?, encode(&format!(" {word}"))?);
         if plain.len() == spaced.len() && plain.first() != spaced.first() {
-            sequences.push(spaced);
+            sequences.insert(spaced);
         }
-        sequences.push(plain);
+        sequences.insert(plain);
     }
-    sequences.retain(|it| !it.is_empty());
-    Ok(sequences)
+    Ok(sequences.into_iter().filter(|it| !it.is_empty()).collect())
 }
 
 fn alternatives(name: &'static str, value: Option<i64>, rules: &Rules) -> Result<Option<u32>, ApiError> {
@@ -130,8 +139,10 @@ fn alternatives(name: &'static str, value: Option<i64>, rules: &Rules) -> Result
     }
 }
 
-fn token_ids(name: &'static str, ids: &[i64], rules: &Rules) -> Result<Vec<u32>, ApiError> {
-    ids.iter().map(|&id| token_id(name, id, rules)).collect()
+/// The ids in ascending order, each once.
+fn token_ids(name: &'static str, ids: &[i64], rules: &Rules) -> Result<Arc<[u32]>, ApiError> {
+    let ids: BTreeSet<u32> = ids.iter().map(|&id| token_id(name, id, rules)).collect::<Result<_, _>>()?;
+    Ok(ids.into_iter().collect())
 }
 
 fn token_id(name: &'static str, id: i64, rules: &Rules) -> Result<u32, ApiError> {

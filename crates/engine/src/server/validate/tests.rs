@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use llmd_api::openai::request::parse;
 use proptest::prelude::*;
 
+use super::sampling::MAX_BAD_WORDS;
 use super::*;
 
 const ASKED: Asked = Asked {
@@ -146,6 +147,28 @@ fn seeds_differ_between_choices_and_minus_one_is_none() {
     let seed = |choice| seeded.sampling(1, choice).unwrap().seed;
     assert_eq!((seed(0), seed(1)), (Some(5), Some(6)));
     assert_eq!(sampling(r#"{"seed":-1}"#).seed, None);
+}
+
+#[test]
+fn choices_share_long_lists_and_repetitions_count_once() {
+    let body = r#"{"n":2,"temperature":1,"logit_bias":{"5":1,"05":2},"allowed_token_ids":[7,5,7],
+        "stop_token_ids":[9,8,9],"bad_words":["cache"]}"#;
+    let generation = generation(body, ASKED, &rules()).unwrap();
+    let (first, second) = (generation.sampling(10, 0).unwrap(), generation.sampling(10, 1).unwrap());
+    assert_eq!(first.logit_bias.len(), 1);
+    assert_eq!(first.allowed_token_ids.as_deref(), Some([5, 7].as_slice()));
+    assert_eq!(*first.stop_token_ids, [8, 9]);
+    assert!(Arc::ptr_eq(&first.logit_bias, &second.logit_bias));
+    assert!(Arc::ptr_eq(&first.stop_token_ids, &second.stop_token_ids));
+    assert!(Arc::ptr_eq(&first.bad_words, &second.bad_words));
+    assert!(Arc::ptr_eq(&first.allowed_token_ids.unwrap(), &second.allowed_token_ids.unwrap()));
+}
+
+#[test]
+fn the_number_of_bad_words_is_limited() {
+    let words = |n: usize| format!(r#"{{"bad_words":[{}]}}"#, vec![r#""cache""#; n].join(","));
+    assert_eq!(sampling(&words(MAX_BAD_WORDS)).bad_words.len(), 2, "repetitions count once");
+    check_error(&words(MAX_BAD_WORDS + 1), "bad_words");
 }
 
 #[test]
