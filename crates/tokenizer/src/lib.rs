@@ -14,6 +14,7 @@
 mod chat_template;
 mod config;
 mod detokenize;
+mod token_bytes;
 mod tokenizer;
 
 pub use chat_template::{ChatTemplate, ChatTemplateError, ContentFormat, Limits, RenderInput};

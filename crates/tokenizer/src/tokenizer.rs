@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use crate::config::{ConfigError, SpecialTokens, TokenizerConfig};
+use crate::token_bytes::Alphabet;
 
 /// Why a tokenizer cannot be loaded or a text not be tokenized.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,7 @@ pub struct Tokenizer {
 
 struct Inner {
     model: tokenizers::Tokenizer,
+    alphabet: Alphabet,
     special_tokens: SpecialTokens,
     special_ids: HashSet<u32>,
 }
@@ -79,7 +81,9 @@ impl Tokenizer {
         model.add_tokens(declared_tokens(&config.file))?;
         let added = model.get_added_tokens_decoder();
         let special_ids = added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id).collect();
-        Ok(Self { inner: Arc::new(Inner { model, special_tokens: config.special_tokens, special_ids }) })
+        let alphabet = Alphabet::of(model.get_decoder());
+        let special_tokens = config.special_tokens;
+        Ok(Self { inner: Arc::new(Inner { model, alphabet, special_tokens, special_ids }) })
     }
 
     /// Token ids of `text`. With `add_special_tokens` the tokenizer's own begin/end tokens are put around it, as for a
@@ -93,6 +97,14 @@ impl Tokenizer {
     /// Text of `ids`. Bytes that are no valid UTF-8 become U+FFFD; unknown ids are left out.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, TokenizerError> {
         self.inner.model.decode(ids, skip_special_tokens).map_err(TokenizerError::Decode)
+    }
+
+    /// The bytes that a token adds to a text, part of a character included; none for an unknown id.
+    #[must_use]
+    pub fn token_bytes(&self, id: u32) -> Vec<u8> {
+        let Some(token) = self.id_to_token(id) else { return Vec::new() };
+        let decoded = || self.decode(&[id], false).unwrap_or_default().into_bytes();
+        self.inner.alphabet.bytes(&token).unwrap_or_else(decoded)
     }
 
     /// The id of a token given by its exact vocabulary text.

@@ -93,6 +93,40 @@ fn ids_and_texts_are_those_of_python() {
     }
 }
 
+/// The bytes of each token, joined.
+fn joined_bytes(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<u8> {
+    ids.iter().flat_map(|&id| tokenizer.token_bytes(id)).collect()
+}
+
+#[test]
+fn the_bytes_of_the_tokens_are_those_of_the_text() {
+    for name in NAMES {
+        let tokenizer = load(name);
+        for case in cases(name).encode {
+            let joined = String::from_utf8(joined_bytes(&tokenizer, &case.ids_with_special)).unwrap();
+            // A decoder may drop the space that such a vocabulary puts in front of a text.
+            let joined = if BYTE_LEVEL.contains(&name) { &joined } else { joined.trim_start() };
+            let text = tokenizer.decode(&case.ids_with_special, false).unwrap();
+            let text = if BYTE_LEVEL.contains(&name) { &text } else { text.trim_start() };
+            assert_eq!(joined, text, "{name} {:?}", case.text);
+        }
+        assert!(tokenizer.token_bytes(u32::MAX).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_token_inside_a_character_has_its_own_bytes() {
+    let tokenizer = load("llmd-tiny");
+    let ids = tokenizer.encode("🦙", false).unwrap();
+    assert_eq!(tokenizer.token_bytes(ids[0]), "🦙".as_bytes()[..tokenizer.token_bytes(ids[0]).len()]);
+    assert!(ids.len() > 1, "the example must split");
+    assert_eq!(joined_bytes(&tokenizer, &ids), "🦙".as_bytes());
+    assert_eq!(
+        load("byte-fallback").token_bytes(load("byte-fallback").token_to_id("<0xF0>").unwrap()),
+        [0xf0]
+    );
+}
+
 #[test]
 fn texts_stream_in_every_kind() {
     for name in NAMES {
@@ -143,6 +177,15 @@ proptest! {
             let tokenizer = load(name);
             let whole = tokenizer.decode(&ids, skip).unwrap();
             prop_assert_eq!(stream(StreamDecoder::new(tokenizer, skip), &ids), whole, "{}", name);
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_any_ids_are_those_of_their_text(ids in prop::collection::vec(0_u32..700, 0..80)) {
+        for name in BYTE_LEVEL {
+            let tokenizer = load(name);
+            let joined = joined_bytes(&tokenizer, &ids);
+            prop_assert_eq!(String::from_utf8_lossy(&joined), tokenizer.decode(&ids, false).unwrap(), "{}", name);
         }
     }
 

@@ -16,11 +16,11 @@ pub struct ChatLogprobs {
 /// One generated token with the best alternatives.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ChatTokenLogprob {
-    /// The token's text.
+    /// The token's text; what is part of a character is U+FFFD.
     pub token: String,
     /// Natural logarithm of its probability.
     pub logprob: f32,
-    /// UTF-8 bytes of the text.
+    /// The token's bytes; those of all tokens, joined, are the text in UTF-8.
     pub bytes: Vec<u8>,
     /// As many of the most likely tokens as were asked for, best first.
     pub top_logprobs: Vec<TopLogprob>,
@@ -33,7 +33,7 @@ pub struct TopLogprob {
     pub token: String,
     /// Natural logarithm of its probability.
     pub logprob: f32,
-    /// UTF-8 bytes of the text.
+    /// The token's bytes.
     pub bytes: Vec<u8>,
 }
 

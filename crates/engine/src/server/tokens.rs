@@ -18,13 +18,18 @@ pub struct TokenNames {
 }
 
 impl TokenNames {
-    /// Name of one token. Part of a character is written as U+FFFD.
-    #[must_use]
-    pub fn name(&self, token: u32) -> String {
-        if self.as_ids {
-            return format!("token_id:{token}");
-        }
-        self.tokenizer.decode(&[token], false).unwrap_or_default()
+    /// Name and bytes of one token. In the name, part of a character is written as U+FFFD.
+    fn named(&self, token: u32) -> (String, Vec<u8>) {
+        let bytes = self.tokenizer.token_bytes(token);
+        let name = match self.as_ids {
+            true => format!("token_id:{token}"),
+            false => String::from_utf8_lossy(&bytes).into_owned(),
+        };
+        (name, bytes)
+    }
+
+    fn name(&self, token: u32) -> String {
+        self.named(token).0
     }
 
     /// `logprobs` of chat tokens; `None` when they were not asked for.
@@ -36,17 +41,13 @@ impl TokenNames {
     }
 
     fn chat_token(&self, position: &PositionLogprobs) -> ChatTokenLogprob {
-        let token = self.name(position.chosen.token);
+        let (token, bytes) = self.named(position.chosen.token);
         let top = |it: &TokenLogprob| {
-            let token = self.name(it.token);
-            TopLogprob { bytes: token.clone().into_bytes(), logprob: floored(it), token }
+            let (token, bytes) = self.named(it.token);
+            TopLogprob { token, logprob: floored(it), bytes }
         };
-        ChatTokenLogprob {
-            bytes: token.clone().into_bytes(),
-            logprob: floored(&position.chosen),
-            top_logprobs: position.top.iter().map(top).collect(),
-            token,
-        }
+        let top_logprobs = position.top.iter().map(top).collect();
+        ChatTokenLogprob { token, logprob: floored(&position.chosen), bytes, top_logprobs }
     }
 
     /// `logprobs` of completion tokens that begin `offset` characters into the choice's text. Returns where the
@@ -81,15 +82,14 @@ impl TokenNames {
         position: Option<&PositionLogprobs>,
         offset: usize,
     ) -> usize {
-        let name = self.name(token);
-        let end = offset + name.chars().count();
+        let (name, bytes) = self.named(token);
         lists.text_offset.push(offset);
         lists.token_logprobs.push(position.map(|it| floored(&it.chosen)));
         lists.tokens.push(name);
         lists.top_logprobs.push(position.map(|it| {
             std::iter::once(&it.chosen).chain(&it.top).map(|it| (self.name(it.token), floored(it))).collect()
         }));
-        end
+        offset + n_characters(&bytes)
     }
 
     /// `prompt_logprobs`: the first token has none.
@@ -105,6 +105,11 @@ impl TokenNames {
         };
         std::iter::once(None).chain(positions.iter().map(|it| Some(candidates(it)))).collect()
     }
+}
+
+/// Characters that begin in `bytes`, so that one in several tokens counts once.
+fn n_characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&it| !matches!(it, 0x80..=0xbf)).count()
 }
 
 fn floored(token: &TokenLogprob) -> f32 {
