@@ -5,7 +5,7 @@ use super::{Admission, PullOrder, Schedule, Scheduler};
 use crate::request::SequenceId;
 use crate::step::{LogitRows, SequenceStep};
 
-/// Tokens of a chunk at most when every row's logits leave the step: they take `rows × vocabulary × 4` bytes.
+/// Prompt tokens of a step at most whose logits leave it: they take `rows × vocabulary × 4` bytes.
 const MAX_PROMPT_LOGIT_ROWS: usize = 128;
 
 impl Scheduler {
@@ -39,10 +39,13 @@ impl Scheduler {
     /// Their blocks were reserved when they joined.
     fn schedule_prefills(&mut self, budget: &mut usize, schedule: &mut Schedule) {
         for (_, id) in self.running_where(|n_pending| n_pending > 1) {
-            let n_tokens = self.chunk_size(id, *budget);
-            if n_tokens == 0 {
-                return;
-            }
+            self.schedule_prefill(id, budget, schedule);
+        }
+    }
+
+    fn schedule_prefill(&self, id: SequenceId, budget: &mut usize, schedule: &mut Schedule) {
+        let n_tokens = self.chunk_size(id, *budget, schedule);
+        if n_tokens > 0 {
             self.plan_chunk(id, n_tokens, schedule);
             *budget -= n_tokens;
         }
@@ -98,11 +101,7 @@ impl Scheduler {
             sequence.n_computed = n_cached;
             self.running.insert(rank, id);
             schedule.admitted.push(Admission { id, n_cached, n_transferred: 0 });
-            let n_tokens = self.chunk_size(id, *budget);
-            if n_tokens > 0 {
-                self.plan_chunk(id, n_tokens, schedule);
-                *budget -= n_tokens;
-            }
+            self.schedule_prefill(id, budget, schedule);
         }
     }
 
@@ -146,7 +145,7 @@ impl Scheduler {
     }
 
     /// Tokens of a sequence to compute now: all that are left, within the budget and the limits of a chunk.
-    fn chunk_size(&self, id: SequenceId, budget: usize) -> usize {
+    fn chunk_size(&self, id: SequenceId, budget: usize, schedule: &Schedule) -> usize {
         let sequence = &self.sequences[&id];
         let mut n_tokens = sequence.n_pending().min(budget);
         let threshold = self.config.long_prefill_token_threshold;
@@ -154,7 +153,9 @@ impl Scheduler {
             n_tokens = n_tokens.min(threshold);
         }
         if sequence.needs_prompt_logits() {
-            n_tokens = n_tokens.min(MAX_PROMPT_LOGIT_ROWS);
+            let planned = schedule.plan.sequences.iter().filter(|it| it.logits == LogitRows::All);
+            let n_rows: usize = planned.map(|it| it.tokens.len()).sum();
+            n_tokens = n_tokens.min(MAX_PROMPT_LOGIT_ROWS - n_rows);
         }
         n_tokens
     }

@@ -177,6 +177,18 @@ fn prompt_logits_come_from_every_position_but_the_last_and_skip_the_cache() {
 }
 
 #[test]
+fn prompt_logits_of_a_step_are_limited_whoever_wants_them() {
+    let limits = SchedulerConfig { max_num_batched_tokens: 4000, ..config() };
+    let mut scheduler = scheduler(1000, limits);
+    for id in 1..=3 {
+        scheduler.add(NewSequence { prompt_logits: true, ..new(id, 100) }).unwrap();
+    }
+    scheduler.add(new(4, 300)).unwrap();
+    assert_eq!(shape(&step(&mut scheduler)), [(1, 0, 100), (2, 0, 28), (4, 0, 300)]);
+    assert_eq!(shape(&step(&mut scheduler)), [(1, 100, 1), (4, 300, 1), (2, 28, 72), (3, 0, 56)]);
+}
+
+#[test]
 fn remote_blocks_are_asked_for_once() {
     let mut scheduler = scheduler(3, config());
     scheduler.add(new(1, 4)).unwrap();
