@@ -1,5 +1,7 @@
 //! `--kv-transfer-config`: vLLM's JSON, of which the NIXL connector's part has a meaning here.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 
 use super::ConfigError;
@@ -59,6 +61,12 @@ pub(super) fn parse(json: &str, host: String, port: u16) -> Result<KvTransferCon
                 problem: "kv_connector is missing; use NixlConnector".to_owned(),
             });
         }
+    }
+    if host.parse().is_ok_and(|it: IpAddr| it.is_unspecified()) {
+        return Err(ConfigError::Value {
+            flag: "VLLM_NIXL_SIDE_CHANNEL_HOST",
+            problem: format!("peers are told this address and cannot reach {host}; give this machine's own"),
+        });
     }
     Ok(KvTransferConfig { role: kv_role.unwrap_or(KvRole::Both), engine_id, host, port })
 }

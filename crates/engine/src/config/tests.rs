@@ -38,6 +38,10 @@ fn what_cannot_be_done_is_refused_with_advice() {
     check_error(&["--kv-cache-dtype", "fp8"], "use auto, bfloat16 or float32");
     check_error(&["--kv-transfer-config", r#"{"kv_connector":"LMCache"}"#], "use NixlConnector");
     check_error(&["--kv-transfer-config", "{oops"], "not valid JSON");
+    let nixl = r#"--kv-transfer-config={"kv_connector":"NixlConnector"}"#;
+    for everywhere in ["0.0.0.0", "::"] {
+        check_error(&[nixl, "--nixl-side-channel-host", everywhere], "peers are told this address");
+    }
     check_error(&["--ssl-certfile", "c.pem"], "needs --ssl-keyfile too");
     check_error(&["--root-path", "api"], "begins with a slash");
     check_error(&["--max-num-seqs", "0"], "must be at least 1");

@@ -252,7 +252,9 @@ impl EngineThread {
     pub(super) fn finish(&mut self, id: SequenceId, reason: FinishReason, stop_token: Option<u32>) {
         let Some(stream) = self.streams.remove(&id) else { return };
         let is_complete = matches!(reason, FinishReason::Stop | FinishReason::Length);
-        let kv_transfer = if is_complete { self.offer_prompt(id, &stream) } else { None };
+        // Nobody but the client can tell a decode engine where the blocks are.
+        let is_awaited = is_complete && !stream.outputs.is_closed();
+        let kv_transfer = if is_awaited { self.offer_prompt(id, &stream) } else { None };
         if self.parts.scheduler.awaits_remote(id) {
             self.cancel_remote(id);
         }

@@ -156,6 +156,20 @@ fn an_aborted_prefill_offers_nothing() {
 }
 
 #[test]
+fn nothing_is_offered_to_a_client_that_is_gone() {
+    let (mut producer, _) = pair();
+    let client = producer.add_with(&prompt(9), greedy(5), |request| {
+        request.kv_transfer.get_or_insert_default().do_remote_decode = true;
+    });
+    producer.core.step();
+    let id = client.id;
+    drop(client);
+    producer.core.handle(Command::Finish(id));
+    assert!(producer.wire.0.lock().leases.is_empty());
+    producer.assert_empty();
+}
+
+#[test]
 fn a_preempted_prompt_is_not_offered() {
     let mut rig = Rig::new(BLOCK_SIZE, config(4));
     let mut first = rig.add(&prompt(4), greedy(6));
