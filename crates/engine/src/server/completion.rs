@@ -20,7 +20,7 @@ use super::state::Serving;
 use super::submit::Piece;
 use super::tokens::TokenNames;
 use super::validate::{Asked, Generation, Truncate, param};
-use crate::output::PositionLogprobs;
+use crate::output::{FinishReason, PositionLogprobs};
 use crate::text::{Delta, Ending};
 
 /// Tokens of an answer when the request names no limit: OpenAI's default.
@@ -78,9 +78,10 @@ pub fn prepare(
         written: vec![Written::default(); n_choices],
         head,
     };
+    let tally = serving.tally(&prompts, generation.n);
     Ok(Prepared {
         starts: starts(&generation, serving, &dialect.head.id, &prompts)?,
-        tally: serving.tally(&prompts, generation.n),
+        tally: if prompt_only { tally.without_answers() } else { tally },
         stream: generation.stream.map(|it| serving.stream_options(it)),
         dialect,
     })
@@ -151,8 +152,7 @@ impl CompletionDialect {
     fn part(&mut self, index: u32, mut delta: Delta, prompt_logprobs: Option<&[PositionLogprobs]>) -> Part {
         let (prompt, written) = (index as usize / self.n, &mut self.written[index as usize]);
         if self.prompt_only {
-            delta.text.clear();
-            delta.tokens.clear();
+            delta = Delta { ending: delta.ending.map(of_no_tokens), ..Delta::default() };
         }
         let is_first = !std::mem::replace(&mut written.is_open, true);
         let mut logprobs = None;
@@ -205,6 +205,14 @@ impl CompletionDialect {
             usage,
             kv_transfer_params: None,
         }
+    }
+}
+
+/// The ending of an answer that was to have no tokens: the one that was sampled does not say how it ended.
+fn of_no_tokens(ending: Ending) -> Ending {
+    match ending.reason {
+        FinishReason::Stop => Ending { reason: FinishReason::Length, stop_reason: None, ..ending },
+        FinishReason::Length | FinishReason::Abort | FinishReason::Error => ending,
     }
 }
 

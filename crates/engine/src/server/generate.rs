@@ -28,7 +28,8 @@ use super::submit::{Piece, Sequence, Start};
 use super::usage::Tally;
 use super::validate::{Generation, Stream, param};
 use crate::output::PositionLogprobs;
-use crate::text::{Assembler, Delta};
+use crate::sampling::SamplingParams;
+use crate::text::{Assembler, Delta, TextSettings};
 
 /// Longest request id taken from a client; further bytes would only bloat logs.
 const MAX_REQUEST_ID: usize = 256;
@@ -129,23 +130,39 @@ pub fn starts(
     let mut index = 0;
     for prompt in prompts {
         for choice in 0..generation.n {
-            let assembler =
-                Assembler::new(serving.prompter.tokenizer.clone(), prompt, generation.text.clone());
+            let sampling = generation.sampling(prompt.len(), choice)?;
+            // A transfer moves one prompt once; the other choices find its blocks in the prefix cache.
+            let kv_transfer = if index == 0 { generation.kv_transfer.clone() } else { None };
+            let text = text_settings(generation, &sampling, kv_transfer.as_ref());
+            let assembler = Assembler::new(serving.prompter.tokenizer.clone(), prompt, text);
             starts.push(Start {
                 index,
                 request_id: if index == 0 { request_id.to_owned() } else { format!("{request_id}-{index}") },
                 prompt: prompt.clone(),
-                sampling: generation.sampling(prompt.len(), choice)?,
+                sampling,
                 cache_salt: generation.cache_salt.clone(),
                 priority: generation.priority,
-                // A transfer moves one prompt once; the other choices find its blocks in the prefix cache.
-                kv_transfer: if index == 0 { generation.kv_transfer.clone() } else { None },
+                kv_transfer,
                 assembler: assembler.map_err(|_| ApiError::Generation)?,
             });
             index += 1;
         }
     }
     Ok(starts)
+}
+
+/// How the tokens of a sequence become text.
+///
+/// The one token of a prefill leg is shown to nobody, and the engine's own end of the sequence says where the prompt's
+/// blocks are: no stop string may end it before.
+fn text_settings(
+    generation: &Generation,
+    sampling: &SamplingParams,
+    kv_transfer: Option<&KvTransferParams>,
+) -> TextSettings {
+    let is_prefill_leg = kv_transfer.is_some_and(|it| it.do_remote_decode) && sampling.max_tokens == 1;
+    let stop = if is_prefill_leg { Arc::default() } else { Arc::clone(&generation.text.stop) };
+    TextSettings { stop, ..generation.text.clone() }
 }
 
 /// Checks a body with `prepare`, runs the request and answers it.

@@ -15,6 +15,7 @@ pub struct Tally {
     completion_tokens: Vec<u32>,
     n: u32,
     with_details: bool,
+    counts_answers: bool,
 }
 
 impl Tally {
@@ -27,7 +28,14 @@ impl Tally {
             prompt_tokens,
             n,
             with_details,
+            counts_answers: true,
         }
+    }
+
+    /// Counts no generated tokens: the request asked for none, whatever the engine sampled.
+    #[must_use]
+    pub fn without_answers(self) -> Self {
+        Self { counts_answers: false, ..self }
     }
 
     /// Choices of each prompt.
@@ -38,7 +46,9 @@ impl Tally {
 
     /// Takes the counts of a piece. The first choice of a prompt says what was cached: the others find its blocks.
     pub fn record(&mut self, piece: &Piece) {
-        self.completion_tokens[piece.index as usize] = piece.n_tokens;
+        if self.counts_answers {
+            self.completion_tokens[piece.index as usize] = piece.n_tokens;
+        }
         if piece.index.is_multiple_of(self.n) {
             let prompt = self.prompt_of(piece.index);
             self.cached_tokens[prompt] = piece.cached_tokens;

@@ -196,12 +196,50 @@ async fn completion_log_probabilities_line_up_with_the_text() {
 }
 
 #[tokio::test]
+async fn log_probabilities_have_the_bytes_of_each_token() {
+    let server = Server::start(&[]).await;
+    let tokens = server.ask("/tokenize", &json!({"prompt": "é🦙!", "add_special_tokens": false})).await;
+    let n_tokens = tokens["count"].as_u64().unwrap();
+    assert!(n_tokens > 3, "the example must split characters");
+    let body =
+        json!({"prompt": "é🦙!", "add_special_tokens": false, "echo": true, "logprobs": 0, "max_tokens": 0});
+    let logprobs = server.ask(COMPLETIONS, &body).await["choices"][0]["logprobs"].clone();
+    let last = logprobs["text_offset"].as_array().unwrap().last().unwrap();
+    assert_eq!(*last, 2, "the characters before the last token: {logprobs}");
+
+    let bias: serde_json::Map<String, Value> =
+        [(tokens["tokens"][n_tokens as usize - 2].to_string(), json!(100))].into_iter().collect();
+    let body = json!({"logit_bias": bias, "temperature": 0, "max_tokens": 1, "logprobs": true});
+    let token = server.ask(CHAT, &chat(&body)).await["choices"][0]["logprobs"]["content"][0].clone();
+    let bytes = token["bytes"].as_array().unwrap();
+    assert_eq!(bytes.last().unwrap(), "🦙".as_bytes().last().unwrap(), "{token}");
+    assert_eq!(token["token"], "\u{fffd}".repeat(bytes.len()));
+}
+
+#[tokio::test]
 async fn an_echo_of_no_tokens_is_the_prompt() {
     let server = Server::start(&[]).await;
     let body = json!({"prompt": "Prefill is", "max_tokens": 0, "echo": true, "logprobs": 0});
     let answer = server.ask(COMPLETIONS, &body).await;
     assert_eq!(answer["choices"][0]["text"], "Prefill is");
     assert_eq!(answer["choices"][0]["logprobs"]["tokens"].as_array().unwrap().len(), 3);
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+    let no_tokens = json!({
+        "prompt_tokens": 3, "total_tokens": 3, "completion_tokens": 0, "prompt_tokens_details": null,
+        "completion_tokens_details": null
+    });
+    assert_eq!(answer["usage"], no_tokens);
+    // The token that was sampled on the way is the model's end of turn, or a stop string: it does not show.
+    let stopped = json!({
+        "prompt": "Prefill is", "max_tokens": 0, "echo": true, "temperature": 0, "stop": " the", "stream": true,
+        "stream_options": {"include_usage": true}
+    });
+    let events = server.stream(COMPLETIONS, &stopped).await;
+    assert_eq!(streamed_text(&events, 0), "Prefill is");
+    let (usage, chunks) = events.split_last().unwrap();
+    assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "length");
+    assert_eq!(chunks.last().unwrap()["choices"][0]["stop_reason"], Value::Null);
+    assert_eq!(usage["usage"]["completion_tokens"], 0);
     let prompt_logprobs = chat(&json!({"prompt_logprobs": 1, "max_tokens": 1}));
     let answer = server.ask(CHAT, &prompt_logprobs).await;
     let positions = answer["prompt_logprobs"].as_array().unwrap();

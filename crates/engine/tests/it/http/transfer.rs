@@ -58,6 +58,35 @@ async fn a_reference_that_leads_nowhere_is_recomputed() {
     assert_eq!(answer["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_with_other_blocks_or_elements_is_refused_and_the_prompt_recomputed() {
+    let producer = Server::start(&FLAGS).await;
+    let alone = producer.ask(CHAT, &chat(&json!({}))).await;
+    for other in ["--block-size=8", "--kv-cache-dtype=float32"] {
+        let flags: Vec<&str> = FLAGS.into_iter().chain([other]).collect();
+        let consumer = Server::start(&flags).await;
+        let params = prefill(&producer).await;
+        let answer = consumer.ask(CHAT, &chat(&json!({"kv_transfer_params": params}))).await;
+        assert_eq!(answer["choices"][0]["message"], alone["choices"][0]["message"], "{other}");
+        assert_eq!(answer["usage"]["prompt_tokens_details"]["cached_tokens"], 0, "{other}");
+        let metrics = consumer.get("/metrics").await.text();
+        let mismatches = metrics.lines().find(|it| it.contains(r#"reason="mismatch""#)).unwrap();
+        assert!(mismatches.ends_with(" 1"), "{other}: {mismatches}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_string_in_the_prefill_legs_token_does_not_lose_the_blocks() {
+    let server = Server::start(&FLAGS).await;
+    let params = json!({"do_remote_decode": true});
+    let free = chat(&json!({"max_tokens": 1, "kv_transfer_params": params}));
+    let token = server.ask(CHAT, &free).await["choices"][0]["message"]["content"].clone();
+    let stopped = chat(&json!({"max_tokens": 1, "stop": token, "kv_transfer_params": params}));
+    let answer = server.ask(CHAT, &stopped).await;
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+    assert_eq!(answer["kv_transfer_params"]["do_remote_prefill"], true, "{answer}");
+}
+
 #[tokio::test]
 async fn streams_carry_the_parameters_in_their_last_chunk() {
     let server = Server::start(&FLAGS).await;
