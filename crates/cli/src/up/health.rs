@@ -23,6 +23,11 @@ pub enum Health {
         /// 0 to 100.
         percent: u8,
     },
+    /// It accepts connections, or keeps one open, and says nothing: it hangs, or the machine is very busy.
+    Silent {
+        /// For people.
+        reason: String,
+    },
     /// Anything else.
     NotReady {
         /// For people.
@@ -51,6 +56,7 @@ impl HealthCheck {
         match self.client.get(&self.url, None).await {
             Ok((status, body)) => interpret(status, &body),
             Err(Error::Connect { .. }) => not_ready("does not listen yet"),
+            Err(error @ Error::Timeout { .. }) => Health::Silent { reason: error.to_string() },
             Err(error) => not_ready(&error.to_string()),
         }
     }
@@ -91,6 +97,13 @@ mod tests {
         for (status, body, health) in cases {
             assert_eq!(interpret(StatusCode::from_u16(status).unwrap(), body), health, "{status} {body:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn silence_is_not_a_refusal() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let check = HealthCheck::new(format!("http://{}/health", listener.local_addr().unwrap())).unwrap();
+        assert!(matches!(check.ask().await, Health::Silent { .. }));
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client;
 use crate::state::{self, ComponentState};
 use crate::up::health::{Health, HealthCheck};
-use crate::up::lifecycle::{AfterEnd, Lifecycle};
+use crate::up::lifecycle::{AfterEnd, HUNG_AFTER, Lifecycle};
 use crate::up::log_file::{LogFile, tail};
 use crate::up::plan::Component;
 use crate::up::process::{self, End};
@@ -171,7 +171,11 @@ impl Keeper {
             match happened {
                 Happened::Ended(end) => return End::of(&end),
                 Happened::Checked(health) => {
-                    self.life.checked(health, Instant::now());
+                    let now = Instant::now();
+                    self.life.checked(health, now);
+                    if self.life.is_hung(now) {
+                        return self.end_hung(child).await;
+                    }
                     if let Err(error) = self.assignment.log.rotate_if_large() {
                         tracing::warn!(%error, log = %self.assignment.log.path().display(), "cannot start the log over");
                     }
@@ -184,6 +188,13 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// A process that hangs will not act on SIGTERM either.
+    async fn end_hung(&self, mut child: Child) -> End {
+        process::send(&child, Signal::KILL);
+        let end = End::of(&child.wait().await);
+        End { how: format!("gave no answer for {} s and {}", HUNG_AFTER.as_secs(), end.how), ..end }
     }
 
     async fn end(&self, mut child: Child) -> io::Result<ExitStatus> {

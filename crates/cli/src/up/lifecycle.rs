@@ -18,6 +18,8 @@ const MAX_FIRST_STARTS: u32 = 3;
 const REFUSED: i32 = 2;
 /// Serving for this long forgives earlier failures: the pauses start over.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(30);
+/// Silence for this long means that a component hangs; a machine that is merely busy answers in between.
+pub const HUNG_AFTER: Duration = Duration::from_secs(20);
 
 /// Where a component stands.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub struct Lifecycle {
     failed_starts: u32,
     was_ever_ready: bool,
     ready_since: Option<Instant>,
+    silent_since: Option<Instant>,
     backoff: Backoff,
 }
 
@@ -55,6 +58,7 @@ impl Default for Lifecycle {
             failed_starts: 0,
             was_ever_ready: false,
             ready_since: None,
+            silent_since: None,
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10)),
         }
     }
@@ -97,6 +101,13 @@ impl Lifecycle {
         self.restarts
     }
 
+    /// Whether the process has been silent for so long that only a new one can help. Everybody who waits for an
+    /// answer from it waits until then.
+    #[must_use]
+    pub fn is_hung(&self, now: Instant) -> bool {
+        self.silent_since.is_some_and(|since| now.duration_since(since) >= HUNG_AFTER)
+    }
+
     /// A process runs.
     pub fn started(&mut self, pid: Option<u32>) {
         self.pid = pid;
@@ -107,6 +118,7 @@ impl Lifecycle {
 
     /// The health check answered.
     pub fn checked(&mut self, health: Health, now: Instant) {
+        let silent_since = self.silent_since.take();
         match health {
             Health::Ready => {
                 let since = *self.ready_since.get_or_insert(now);
@@ -120,6 +132,10 @@ impl Lifecycle {
             }
             Health::Loading { percent } => {
                 self.not_ready(format!("loading model: {percent} %"), Some(percent));
+            }
+            Health::Silent { reason } => {
+                self.silent_since = Some(silent_since.unwrap_or(now));
+                self.not_ready(reason, None);
             }
             Health::NotReady { reason } => self.not_ready(reason, None),
         }
@@ -140,6 +156,7 @@ impl Lifecycle {
         self.pid = None;
         self.progress = None;
         self.ready_since = None;
+        self.silent_since = None;
         if self.state == ComponentState::Stopping {
             self.state = ComponentState::Stopped;
             self.reason = None;
@@ -241,6 +258,24 @@ mod tests {
         assert_eq!(pauses[9], AfterEnd::RestartIn(Duration::from_secs(10)));
         assert_eq!(serve(60), AfterEnd::RestartIn(Duration::from_millis(200)));
         assert_eq!(it.restarts(), 11);
+    }
+
+    #[test]
+    fn hangs_after_unbroken_silence() {
+        let (mut it, start) = (Lifecycle::default(), Instant::now());
+        let silent = || Health::Silent { reason: "no answer".to_owned() };
+        it.started(Some(7));
+        it.checked(Health::Ready, start);
+        it.checked(silent(), start);
+        assert_eq!((it.state(), it.is_hung(start)), (ComponentState::Unready, false));
+        it.checked(silent(), start + HUNG_AFTER);
+        assert!(it.is_hung(start + HUNG_AFTER));
+
+        it.checked(not_ready("draining"), start + HUNG_AFTER);
+        it.checked(silent(), start + 2 * HUNG_AFTER);
+        assert!(!it.is_hung(start + 2 * HUNG_AFTER), "an answer starts the count over");
+        it.ended(&killed(), 0.0);
+        assert!(!it.is_hung(start + 9 * HUNG_AFTER));
     }
 
     #[test]
