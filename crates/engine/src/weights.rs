@@ -4,7 +4,6 @@
 //! multiplies at once (query, key and value; gate and up) and tells how far it is.
 
 pub mod checkpoint;
-pub mod header;
 pub mod random;
 
 use std::borrow::Cow;

@@ -6,16 +6,20 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use llmd_kernels::{ElementType, MappedFile};
+use safetensors::tensor::TensorInfo;
+use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-use super::header::{self, TensorInfo};
 use super::{LoadError, Tensor, TensorSource};
 
 /// The single file's name.
 const SINGLE: &str = "model.safetensors";
+/// Bytes of a safetensors file before its header: the header's length.
+const HEADER_LENGTH_BYTES: usize = 8;
 /// The name of the list of shards.
 const INDEX: &str = "model.safetensors.index.json";
 
@@ -23,9 +27,17 @@ const INDEX: &str = "model.safetensors.index.json";
 #[derive(Debug)]
 pub struct Checkpoint {
     files: Vec<MappedFile>,
-    /// File and place of each tensor.
-    tensors: HashMap<String, (usize, TensorInfo)>,
+    tensors: HashMap<String, Place>,
     total_bytes: u64,
+}
+
+/// Where a tensor is.
+#[derive(Debug)]
+struct Place {
+    file: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Range<usize>,
 }
 
 #[derive(Deserialize)]
@@ -54,11 +66,14 @@ impl Checkpoint {
     fn add_file(&mut self, path: &Path) -> Result<(), LoadError> {
         let file =
             MappedFile::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-        let tensors =
-            header::parse(&file).map_err(|problem| LoadError::Damaged { path: path.to_owned(), problem })?;
-        for (name, info) in tensors {
-            self.total_bytes += info.bytes.len() as u64;
-            self.tensors.insert(name, (self.files.len(), info));
+        // Compares every offset with the shapes and with the size of the file.
+        let (header_len, metadata) = SafeTensors::read_metadata(&file)
+            .map_err(|error| LoadError::Damaged { path: path.to_owned(), problem: error.to_string() })?;
+        let data = HEADER_LENGTH_BYTES + header_len;
+        for (name, TensorInfo { dtype, shape, data_offsets: (start, end) }) in metadata.tensors() {
+            let (file, bytes) = (self.files.len(), data + start..data + end);
+            self.total_bytes += bytes.len() as u64;
+            self.tensors.insert(name, Place { file, dtype: *dtype, shape: shape.clone(), bytes });
         }
         self.files.push(file);
         Ok(())
@@ -80,22 +95,15 @@ fn shards(index: &Path) -> Result<BTreeSet<String>, LoadError> {
 
 impl TensorSource for Checkpoint {
     fn tensor(&self, name: &str) -> Result<Tensor<'_>, LoadError> {
-        let (file, info) =
-            self.tensors.get(name).ok_or_else(|| LoadError::Missing { name: name.to_owned() })?;
-        let element_type = match info.dtype.as_str() {
-            "BF16" => ElementType::Bf16,
-            "F16" => ElementType::F16,
-            "F32" => ElementType::F32,
-            other => return Err(LoadError::Type { name: name.to_owned(), found: other.to_owned() }),
+        let place = self.tensors.get(name).ok_or_else(|| LoadError::Missing { name: name.to_owned() })?;
+        let element_type = match place.dtype {
+            Dtype::BF16 => ElementType::Bf16,
+            Dtype::F16 => ElementType::F16,
+            Dtype::F32 => ElementType::F32,
+            other => return Err(LoadError::Type { name: name.to_owned(), found: other.to_string() }),
         };
-        let size = info.shape.iter().try_fold(element_type.size(), |size, &it| size.checked_mul(it));
-        if size != Some(info.bytes.len()) {
-            let (name, found) = (name.to_owned(), info.shape.clone());
-            let elements = info.bytes.len() / element_type.size();
-            return Err(LoadError::Shape { name, found, expected: vec![elements] });
-        }
-        let bytes = Cow::Borrowed(&self.files[*file][info.bytes.clone()]);
-        Ok(Tensor { element_type, shape: info.shape.clone(), bytes })
+        let bytes = Cow::Borrowed(&self.files[place.file][place.bytes.clone()]);
+        Ok(Tensor { element_type, shape: place.shape.clone(), bytes })
     }
 
     fn total_bytes(&self) -> u64 {

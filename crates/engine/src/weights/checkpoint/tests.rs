@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -69,7 +70,7 @@ fn missing_and_truncated_files_are_named() {
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("incomplete") && error.contains("model.safetensors"), "{error}");
+    assert!(error.contains("is damaged") && error.contains("model.safetensors"), "{error}");
 }
 
 #[test]
@@ -80,5 +81,32 @@ fn a_shape_that_disagrees_with_the_bytes_is_refused() {
     let text = fs::read(&path).unwrap();
     let changed: Vec<u8> = String::from_utf8_lossy(&text).replace("[20]", "[21]").into_bytes();
     fs::write(&path, changed).unwrap();
-    assert!(matches!(Checkpoint::open(folder.path()).unwrap().tensor("a"), Err(LoadError::Shape { .. })));
+    assert!(matches!(Checkpoint::open(folder.path()), Err(LoadError::Damaged { .. })));
+}
+
+/// Whether a checkpoint of this one file is refused as damaged.
+fn is_refused(file: &[u8]) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(SINGLE), file).unwrap();
+    matches!(Checkpoint::open(folder.path()), Err(LoadError::Damaged { .. }))
+}
+
+fn with_header(header: &str, data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), header in ".{0,100}") {
+        prop_assert!(is_refused(&bytes));
+        prop_assert!(is_refused(&with_header(&header, &bytes)));
+    }
+
+    #[test]
+    fn hostile_offsets_are_refused(start: usize, end: usize, shape in prop::collection::vec(any::<usize>(), 1..4)) {
+        let header = format!(r#"{{"w":{{"dtype":"U8","shape":{shape:?},"data_offsets":[{start},{end}]}}}}"#);
+        prop_assert!(is_refused(&with_header(&header, &[0; 64])));
+        let header = format!(r#"{{"w":{{"dtype":"U8","shape":[{end}],"data_offsets":[0,{end}]}}}}"#);
+        prop_assert!(is_refused(&with_header(&header, &[0; 64])));
+    }
 }
