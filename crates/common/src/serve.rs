@@ -35,6 +35,10 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Time a client has to answer a ping before its streams are dropped.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Requests open at a time on one HTTP/2 connection; further ones wait at the client. A gateway carries all of
+/// its requests over a few connections, each for as long as its answer streams.
+const MAX_STREAMS: u32 = 4096;
+
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -141,6 +145,7 @@ fn connection_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
     builder
 }

@@ -88,3 +88,21 @@ async fn a_client_that_does_not_read_its_answer_is_let_go() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test]
+async fn one_http2_connection_carries_hundreds_of_streams() {
+    const N_STREAMS: usize = 500;
+    let all_here = Arc::new(tokio::sync::Barrier::new(N_STREAMS));
+    let wait = Arc::clone(&all_here);
+    let address = start(Router::new().route("/wait", get(async move || drop(wait.wait().await)))).await;
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let requests = (0..N_STREAMS).map(|_| {
+        let mut client = client.clone();
+        let request = Request::get(format!("http://{address}/wait")).body(Body::empty()).unwrap();
+        async move { client.send_request(request).await.unwrap().status().as_u16() }
+    });
+    let answers = tokio::time::timeout(PATIENCE, futures_util::future::join_all(requests)).await;
+    assert_eq!(answers.expect("no stream waits for another to end"), [200; N_STREAMS]);
+}
