@@ -1,6 +1,10 @@
-use axum::response::Response;
+use std::net::SocketAddr;
 
-use crate::harness::{FakeEngine, call, config, json, run, sidecar};
+use axum::response::Response;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::harness::{FakeEngine, PATIENCE, call, config, json, run, sidecar};
 
 #[tokio::test]
 async fn health_is_the_sidecars_own() {
@@ -133,4 +137,68 @@ async fn neighbours() -> (FakeEngine, FakeEngine) {
         }
     }
     panic!("no two neighbouring ports are free");
+}
+
+/// What the sidecar answers to `text`, as bytes on the wire, until it closes the connection.
+async fn raw(address: SocketAddr, text: &str) -> String {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = tokio::time::timeout(PATIENCE, client.read_to_string(&mut answer)).await;
+    read.expect("the connection is closed").unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_body_framed_in_two_ways_is_one_request() {
+    let engine = FakeEngine::start(|seen, _| json(200, seen.body.clone())).await;
+    let sidecar = sidecar(engine.address, &[]).await;
+    let chunks = "6\r\nGET /x\r\n4;a=b\r\n ooo\r\n0\r\nx-prefiller-host-port: 1.2.3.4:5\r\n\r\n";
+    for (path, lengths) in [
+        ("/v1/embeddings", "content-length: 4\r\ntransfer-encoding: chunked"),
+        ("/v1/embeddings", "Transfer-Encoding: Chunked\r\nContent-Length: 4"),
+        ("/v1/completions", "content-length: 4\r\ntransfer-encoding: chunked"),
+    ] {
+        let text =
+            format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lengths}\r\n\r\n{chunks}");
+        let answer = raw(sidecar.address, &text).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("GET /x ooo"), "{answer}");
+    }
+    let seen = engine.seen();
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    assert!(seen.iter().all(|it| it.text() == "GET /x ooo" && it.header("x-prefiller-host-port").is_none()));
+    for lengths in [
+        "content-length: 4\r\ncontent-length: 5",
+        "content-length: +4",
+        "transfer-encoding: chunked, gzip",
+        "transfer-encoding: xchunked",
+    ] {
+        let text = format!("POST /v1/embeddings HTTP/1.1\r\nhost: x\r\n{lengths}\r\n\r\n{chunks}");
+        assert!(raw(sidecar.address, &text).await.starts_with("HTTP/1.1 400"), "{lengths}");
+    }
+    assert_eq!(engine.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn requests_of_odd_form_reach_the_engine_and_nobody_else() {
+    let engine = FakeEngine::start(|seen, _| json(200, format!("{} {}", seen.method, seen.path))).await;
+    let sidecar = sidecar(engine.address, &[]).await;
+    let upgrade = "connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AA";
+    for (text, status, end) in [
+        ("GET http://evil.example:1/v1/models HTTP/1.0\r\n\r\n".to_owned(), "HTTP/1.0 200", "GET /v1/models"),
+        ("HEAD /v1/models HTTP/1.0\r\n\r\n".to_owned(), "HTTP/1.0 200", "\r\n\r\n"),
+        ("OPTIONS * HTTP/1.0\r\n\r\n".to_owned(), "HTTP/1.0 200", "OPTIONS *"),
+        (
+            format!("GET /a HTTP/1.1\r\nhost: x\r\n{upgrade}\r\nconnection: close\r\n\r\n"),
+            "HTTP/1.1 200",
+            "GET /a",
+        ),
+        ("CONNECT evil.example:1 HTTP/1.0\r\n\r\n".to_owned(), "HTTP/1.0 400", "}"),
+    ] {
+        let answer = raw(sidecar.address, &text).await;
+        assert!(answer.starts_with(status) && answer.ends_with(end), "{text} -> {answer}");
+    }
+    let seen = engine.seen();
+    assert_eq!(seen.len(), 4);
+    assert!(seen.iter().all(|it| it.header("upgrade").is_none() && it.header("http2-settings").is_none()));
 }
