@@ -1,7 +1,7 @@
 //! Every path that a document names is there.
 //!
-//! A path is what stands between back-quotes or in a link, has no space and begins with an entry of the root
-//! folder. `{a,b}` means each of them; `*`, `<name>` and `my_name` stand for anything, so the path counts up to
+//! A path is the target of a link that is no URL, or stands between back-quotes, has no space and begins with an
+//! entry of the root folder. `{a,b}` means each of them; `*`, `<name>` and `my_name` stand for anything, so the path counts up to
 //! there.
 
 use std::collections::BTreeSet;
@@ -35,12 +35,14 @@ pub(super) fn dead_paths(root: &Path) -> Result<Vec<String>> {
 
 fn named_paths(text: &str, entries: &BTreeSet<String>) -> BTreeSet<String> {
     let quoted = text.split('`').skip(1).step_by(2);
-    let linked = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
-    let candidates = quoted.chain(linked).filter(|it| !it.is_empty() && !it.contains(char::is_whitespace));
-    let expanded = candidates.flat_map(expand);
+    let quoted = quoted.filter(|it| !it.is_empty() && !it.contains(char::is_whitespace));
     // What the build makes is not in a fresh clone.
     let first = |path: &str| path.split('/').next().unwrap_or_default().to_owned();
-    expanded.filter(|path| entries.contains(&first(path)) && first(path) != "target").collect()
+    let quoted = quoted.flat_map(expand);
+    let quoted = quoted.filter(|path| entries.contains(&first(path)) && first(path) != "target");
+    let linked = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    let linked = linked.filter(|it| !it.is_empty() && !it.contains("://")).map(str::to_owned);
+    quoted.chain(linked).collect()
 }
 
 /// `a/{b,c}.rs` as `a/b.rs` and `a/c.rs`; `a/<b>/c`, `a/*/c` and `a/my_b.rs` as `a`.
@@ -64,9 +66,16 @@ mod tests {
     fn finds_paths_in_quotes_and_links() {
         let entries = ["crates", "README.md", "target"].map(str::to_owned).into();
         let text = "See `crates/a/src/{b,c}.rs`, `crates/<name>/Cargo.toml`, `crates/f/my_g.rs`, `Backend`, `a/b`, `cargo run crates`,\n\
-                    `target/x`, [d](crates/d#e), [f](https://g/h) and `README.md`.";
-        let expected =
-            ["README.md", "crates", "crates/a/src/b.rs", "crates/a/src/c.rs", "crates/d", "crates/f"];
+                    `target/x`, [d](crates/d#e), [f](https://g/h), [i](docs/i.md), [j](#j) and `README.md`.";
+        let expected = [
+            "README.md",
+            "crates",
+            "crates/a/src/b.rs",
+            "crates/a/src/c.rs",
+            "crates/d",
+            "crates/f",
+            "docs/i.md",
+        ];
         assert_eq!(named_paths(text, &entries).into_iter().collect::<Vec<_>>(), expected);
     }
 
