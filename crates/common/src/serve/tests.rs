@@ -94,7 +94,10 @@ async fn one_http2_connection_carries_hundreds_of_streams() {
     const N_STREAMS: usize = 500;
     let all_here = Arc::new(tokio::sync::Barrier::new(N_STREAMS));
     let wait = Arc::clone(&all_here);
-    let address = start(Router::new().route("/wait", get(async move || drop(wait.wait().await)))).await;
+    let handler = async move || {
+        wait.wait().await;
+    };
+    let address = start(Router::new().route("/wait", get(handler))).await;
     let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
     tokio::spawn(connection);
