@@ -20,7 +20,6 @@ use llmd_api::openai::request::parse;
 use llmd_api::openai::sampling::SamplingFields;
 use llmd_api::openai::usage::Usage;
 
-use super::body::offload;
 use super::error::ApiError;
 use super::sse;
 use super::state::{App, InFlight, Serving};
@@ -181,7 +180,7 @@ pub async fn answer<D: Dialect>(
         let (serving, body) = (Arc::clone(&serving), body.clone());
         move || prepare(&serving, &headers, &body)
     };
-    let result = match offload(body.len(), work).await {
+    let result = match app.preparation.run(body.len(), work).await {
         Ok(prepared) => respond(&serving, in_flight, prepared).await,
         Err(error) => Err(error),
     };

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use llmd_common::ready::Readiness;
 use prometheus::Registry;
 
+use super::body::Preparation;
 use super::error::ApiError;
 use super::models::Models;
 use super::prompt::Prompter;
@@ -24,6 +25,8 @@ pub struct App {
     pub registry: Registry,
     /// Off when the process shuts down.
     pub readiness: Readiness,
+    /// Parses and tokenises.
+    pub preparation: Preparation,
     /// Share of the model that is loaded, in percent.
     loaded_percent: AtomicU32,
     serving: OnceLock<Arc<Serving>>,
@@ -57,6 +60,7 @@ impl App {
             http,
             registry,
             readiness,
+            preparation: Preparation::default(),
             loaded_percent: AtomicU32::new(0),
             serving: OnceLock::new(),
             in_flight: Arc::default(),

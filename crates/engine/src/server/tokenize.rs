@@ -7,7 +7,7 @@ use axum::extract::State;
 use llmd_api::openai::request::parse;
 use llmd_api::vllm::tokenize::{DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse};
 
-use super::body::{JsonBody, offload};
+use super::body::JsonBody;
 use super::error::ApiError;
 use super::prompt::Conversation;
 use super::state::{App, Serving};
@@ -19,7 +19,7 @@ pub async fn tokenize(
     JsonBody(body): JsonBody,
 ) -> Result<Json<TokenizeResponse>, ApiError> {
     let serving = app.serving()?;
-    offload(body.len(), move || tokens(&serving, &body)).await.map(Json)
+    app.preparation.run(body.len(), move || tokens(&serving, &body)).await.map(Json)
 }
 
 /// Tokens to text.
@@ -28,7 +28,7 @@ pub async fn detokenize(
     JsonBody(body): JsonBody,
 ) -> Result<Json<DetokenizeResponse>, ApiError> {
     let serving = app.serving()?;
-    offload(body.len(), move || text(&serving, &body)).await.map(Json)
+    app.preparation.run(body.len(), move || text(&serving, &body)).await.map(Json)
 }
 
 fn tokens(serving: &Serving, body: &[u8]) -> Result<TokenizeResponse, ApiError> {
