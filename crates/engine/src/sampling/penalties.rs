@@ -49,7 +49,11 @@ impl Penalties {
         let only_in_prompt = self.prompt.iter().filter(|token| !self.generated.contains_key(token));
         for &token in only_in_prompt.chain(self.generated.keys()) {
             if let Some(logit) = logits.get_mut(token as usize) {
-                *logit = if *logit > 0.0 { *logit / self.repetition } else { *logit * self.repetition };
+                // A tiny penalty must not make a likely token infinitely likely: nothing could be sampled then.
+                *logit = match *logit > 0.0 {
+                    true => (*logit / self.repetition).min(f32::MAX),
+                    false => *logit * self.repetition,
+                };
             }
         }
         for (&token, &count) in &self.generated {

@@ -78,6 +78,15 @@ fn repetition_counts_the_prompt_and_follows_the_sign() {
 }
 
 #[test]
+fn no_repetition_penalty_leaves_the_finite_numbers() {
+    for repetition_penalty in [f32::MIN_POSITIVE, 1e-45, f32::MAX] {
+        let params = SamplingParams { repetition_penalty, presence_penalty: -2.0, ..greedy() };
+        let expected = if repetition_penalty < 1.0 { 1 } else { 2 };
+        check_greedy(params, &[1], &[-1.0, 3.0, 2.5, f32::NEG_INFINITY], expected);
+    }
+}
+
+#[test]
 fn frequency_grows_with_the_count_and_presence_does_not() {
     let logits = [1.0, 0.0, 2.0];
     let frequency = SamplingParams { frequency_penalty: 0.6, ..greedy() };

@@ -56,6 +56,13 @@ pub(super) fn sampling(
         ranged(name, value.unwrap_or(0.0), |it| (-2.0..=2.0).contains(&it), "must be between -2 and 2")
     };
     let top_k = top_k(fields.top_k.or(defaults.top_k))?;
+    let min_tokens = fields.min_tokens.map_or(Ok(0), |it| count("min_tokens", it, 0))?;
+    let stop_token_ids = token_ids("stop_token_ids", fields.stop_token_ids.as_deref().unwrap_or(&[]), rules)?;
+    let allowed_token_ids = allowed_token_ids(fields, rules)?;
+    let ends = |id: &u32| rules.eos_token_ids.contains(id) || stop_token_ids.binary_search(id).is_ok();
+    if min_tokens > 0 && allowed_token_ids.as_deref().is_some_and(|it| it.iter().all(ends)) {
+        return Err(param("min_tokens", "needs allowed_token_ids that do not end the answer"));
+    }
     let is_greedy = f64::from(temperature) < GREEDY_BELOW;
     Ok(SamplingParams {
         temperature: if is_greedy { 0.0 } else { temperature.max(to_f32(MIN_TEMPERATURE)) },
@@ -66,11 +73,11 @@ pub(super) fn sampling(
         frequency_penalty: penalty("frequency_penalty", fields.frequency_penalty)?,
         repetition_penalty,
         seed: fields.seed.filter(|&it| it != -1).map(i64::cast_unsigned),
-        min_tokens: fields.min_tokens.map_or(Ok(0), |it| count("min_tokens", it, 0))?,
-        stop_token_ids: token_ids("stop_token_ids", fields.stop_token_ids.as_deref().unwrap_or(&[]), rules)?,
+        min_tokens,
+        stop_token_ids,
         ignore_eos: fields.ignore_eos.unwrap_or(false),
         logit_bias: logit_bias(fields, rules)?,
-        allowed_token_ids: allowed_token_ids(fields, rules)?,
+        allowed_token_ids,
         bad_words: bad_words(fields, tokenizer)?,
         logprobs: alternatives(asked.logprobs_param, asked.logprobs, rules)?,
         prompt_logprobs: alternatives("prompt_logprobs", asked.prompt_logprobs, rules)?,

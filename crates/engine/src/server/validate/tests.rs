@@ -82,6 +82,7 @@ fn every_range_is_checked() {
         (r#"{"allowed_token_ids":[]}"#, "allowed_token_ids"),
         (r#"{"allowed_token_ids":[-1]}"#, "allowed_token_ids"),
         (r#"{"bad_words":[" "]}"#, "bad_words"),
+        (r#"{"allowed_token_ids":[3,9],"stop_token_ids":[9],"min_tokens":1}"#, "min_tokens"),
         (r#"{"truncate_prompt_tokens":-2}"#, "truncate_prompt_tokens"),
         (r#"{"truncate_prompt_tokens":101}"#, "truncate_prompt_tokens"),
         (r#"{"truncation_side":"up"}"#, "truncation_side"),
