@@ -67,18 +67,6 @@ impl EngineHandle {
         Ok(())
     }
 
-    /// Forgets a sequence. Closing its output channel has the same effect a step later.
-    pub fn abort(&self, id: SequenceId) {
-        // When the channel is full the engine is busy, and a busy engine notices the closed output channel.
-        let _: Result<(), _> = self.commands.try_send(Command::Abort(id));
-    }
-
-    /// Ends a sequence as complete, because the text holds a stop string. A repeated or late call does nothing.
-    pub fn finish(&self, id: SequenceId) {
-        // As in `abort`.
-        let _: Result<(), _> = self.commands.try_send(Command::Finish(id));
-    }
-
     /// Tells the engine that holds the KV blocks of a refused request to free them. `id` is one that no sequence
     /// has.
     pub fn decline(&self, id: SequenceId, params: KvTransferParams) {
