@@ -22,12 +22,12 @@ use super::{LeaseId, OfferedBlock, PullError, TransferEvent};
 use crate::kv_cache::KvLayout;
 use crate::request::Command;
 
-/// Connections served at a time; further ones wait in the kernel's backlog.
-const MAX_CONNECTIONS: usize = 256;
+/// Connections served at a time; further ones wait in the kernel's backlog. Every decode engine keeps a few idle ones.
+const MAX_CONNECTIONS: usize = 1024;
 /// A peer that takes nothing for this long is cut off.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A pooled connection may be idle for this long between messages.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// A pooled connection may be idle for this long between messages; the peer opens another when it needs one.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often expired leases are collected.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// Page bytes gathered before a system call.
