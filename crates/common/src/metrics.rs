@@ -2,7 +2,7 @@
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Encoder, Gauge, Opts, Registry, TextEncoder};
+use prometheus::{Counter, Encoder, Gauge, Opts, Registry, TextEncoder};
 
 /// Content type of [`render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -31,10 +31,11 @@ pub fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: 
 /// Adds resident memory, open file descriptors and processor time of this process.
 pub fn register_process(registry: &Registry) {
     let gauge = |name: &str, help: &str| Gauge::with_opts(Opts::new(name, help));
+    let cpu = Opts::new("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
     let (Ok(memory), Ok(fds), Ok(cpu)) = (
         gauge("process_resident_memory_bytes", "Resident memory size in bytes."),
         gauge("process_open_fds", "Number of open file descriptors."),
-        gauge("process_cpu_seconds_total", "Total user and system CPU time spent in seconds."),
+        Counter::with_opts(cpu),
     ) else {
         return;
     };
@@ -47,12 +48,12 @@ pub fn register_process(registry: &Registry) {
 struct ProcessCollector {
     memory: Gauge,
     fds: Gauge,
-    cpu: Gauge,
+    cpu: Counter,
 }
 
 impl Collector for ProcessCollector {
     fn desc(&self) -> Vec<&Desc> {
-        [&self.memory, &self.fds, &self.cpu].into_iter().flat_map(Collector::desc).collect()
+        [&self.memory, &self.fds].into_iter().flat_map(Collector::desc).chain(self.cpu.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -63,9 +64,9 @@ impl Collector for ProcessCollector {
             self.fds.set(n_fds);
         }
         if let Some(seconds) = cpu_seconds() {
-            self.cpu.set(seconds);
+            self.cpu.inc_by((seconds - self.cpu.get()).max(0.0));
         }
-        [&self.memory, &self.fds, &self.cpu].into_iter().flat_map(Collector::collect).collect()
+        [&self.memory, &self.fds].into_iter().flat_map(Collector::collect).chain(self.cpu.collect()).collect()
     }
 }
 
@@ -108,5 +109,6 @@ mod tests {
         let text = render(&registry);
         assert!(text.contains("vllm:prompt_tokens_total 3\n"), "{text}");
         assert!(text.contains("process_resident_memory_bytes "), "{text}");
+        assert!(text.contains("# TYPE process_cpu_seconds_total counter\n"), "{text}");
     }
 }

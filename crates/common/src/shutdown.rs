@@ -13,6 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::ready::Readiness;
 
+/// For idle listeners and connections to notice the drain, whatever the deadline.
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// How long the two waiting steps last.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
@@ -103,7 +106,7 @@ impl Shutdown {
         tokio::time::sleep(times.propagation).await;
         self.draining.cancel();
         self.tasks.close();
-        let clean = tokio::time::timeout(times.drain, self.tasks.wait()).await.is_ok();
+        let clean = tokio::time::timeout(times.drain.max(SETTLE), self.tasks.wait()).await.is_ok();
         self.cancelled.cancel();
         clean
     }
@@ -121,6 +124,14 @@ mod tests {
         let draining = shutdown.draining().clone();
         shutdown.spawn(async move { draining.cancelled().await });
         assert!(shutdown.finish(&Readiness::new(), TIMES).await);
+    }
+
+    #[tokio::test]
+    async fn without_a_deadline_idle_tasks_still_end_cleanly() {
+        let shutdown = Shutdown::new();
+        let draining = shutdown.draining().clone();
+        shutdown.spawn(async move { draining.cancelled().await });
+        assert!(shutdown.finish(&Readiness::new(), Times { drain: Duration::ZERO, ..TIMES }).await);
     }
 
     #[tokio::test]

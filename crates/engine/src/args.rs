@@ -2,7 +2,8 @@
 //!
 //! Nothing is checked across fields here and no file is read but that of `--config`; the rest is [`crate::config`]'s
 //! part. Start scripts of serving presets pass flags that only matter on other hardware, so vLLM's flags are known by
-//! name: those without effect here are collected to be reported once, unknown ones are an error.
+//! name: those without effect here are collected to be reported once, those that would change answers are refused, unknown
+//! ones are an error.
 
 mod additional;
 mod file;
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::ArgAction::Set;
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use llmd_api::vllm::version::COMPATIBLE_WITH;
 use llmd_common::build_info;
@@ -302,7 +304,11 @@ pub fn parse_from(
     let words = normalize::words(words);
     let mut command = Cli::command().mut_subcommand("serve", inert::add);
     let matches = command.try_get_matches_from_mut(words)?;
-    let inert = matches.subcommand_matches("serve").map(inert::given).unwrap_or_default();
+    let serve = matches.subcommand_matches("serve");
+    if let Some(message) = serve.and_then(inert::refused) {
+        return Err(clap::Error::raw(ErrorKind::InvalidValue, message));
+    }
+    let inert = serve.map(inert::given).unwrap_or_default();
     let Cli { command } = Cli::from_arg_matches(&matches)?;
     Ok(Invocation { command, inert, log_filter })
 }

@@ -154,6 +154,8 @@ fn epp(wish: &Wish, ports: &Ports) -> Component {
 fn sidecar(wish: &Wish, idx: usize, ports: DecodePorts) -> Component {
     let (http, metrics) = (local_url(ports.sidecar), local_url(ports.sidecar_metrics));
     let mut args: Vec<String> = strings(["--host", "127.0.0.1", "--secure-proxy=false"]).collect();
+    // As the other components log, so that all logs read as one.
+    args.push("--zap-encoder=console".into());
     // Losing a prefill engine costs time, never an answer.
     args.extend(["--prefill-failure-policy=local".into(), format!("--shutdown-timeout={DRAIN}")]);
     args.extend(port_flag("--port", ports.sidecar));

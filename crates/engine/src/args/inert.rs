@@ -200,6 +200,30 @@ const OPTIONS: &[&str] = &[
     "worker-extension-cls",
 ];
 
+/// Flags that would change answers if they had an effect, with the values under which they change nothing. With any
+/// other value they are refused: a warning is not enough for a wrong answer.
+const CHANGE_ANSWERS: &[(&str, &[&str])] = &[
+    ("convert", &["auto", "none"]),
+    ("default-chat-template-kwargs", &["{}"]),
+    ("enable-lora", &["false"]),
+    ("headless", &["false"]),
+    ("hf-config-path", &[]),
+    ("hf-overrides", &["{}"]),
+    ("logits-processors", &[]),
+    ("logprobs-mode", &["raw_logprobs"]),
+    ("lora-modules", &[]),
+    ("override-generation-config", &["{}"]),
+    ("quantization", &["none"]),
+    ("response-role", &["assistant"]),
+    ("return-tokens-as-token-ids", &["false"]),
+    ("runner", &["auto", "generate"]),
+    ("skip-tokenizer-init", &["false"]),
+    ("task", &["auto", "generate"]),
+    ("tokenizer", &[]),
+    ("tokens-only", &["false"]),
+    ("uds", &[]),
+];
+
 /// Teaches `serve` the flags.
 pub(super) fn add(serve: Command) -> Command {
     let switch = |name: &&'static str| {
@@ -219,6 +243,16 @@ pub(super) fn add(serve: Command) -> Command {
             .hide(true)
     };
     serve.args(SWITCHES.iter().map(switch)).args(OPTIONS.iter().map(option))
+}
+
+/// The first flag whose value would change answers, as an error message.
+pub(super) fn refused(serve: &ArgMatches) -> Option<String> {
+    CHANGE_ANSWERS.iter().find_map(|(name, harmless)| {
+        let values: Vec<_> = serve.get_raw(name)?.map(|it| it.to_string_lossy()).collect();
+        let is_harmless = values.iter().all(|it| harmless.contains(&it.as_ref()));
+        (!is_harmless || values.is_empty())
+            .then(|| format!("--{name} {}: not supported: leave the flag out\n", values.join(" ")))
+    })
 }
 
 /// Those that were given.

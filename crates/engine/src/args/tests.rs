@@ -54,6 +54,23 @@ fn what_a_preset_passes_is_accepted() {
 }
 
 #[test]
+fn flags_that_would_change_answers_are_refused() {
+    for words in [
+        &["--enable-lora"][..],
+        &["--quantization", "fp8"],
+        &["--hf-overrides", r#"{"rope_theta":1}"#],
+        &["--hf-overrides.rope_theta", "1"],
+        &["--lora-modules", "a=/b"],
+        &["--task", "embed"],
+    ] {
+        let error = parse(&[&["serve", "m"], words].concat()).expect_err("refused").to_string();
+        assert!(error.contains("not supported") && error.trim().lines().count() == 1, "{error}");
+    }
+    let harmless = ["serve", "m", "--no-enable-lora", "--hf-overrides", "{}", "--task=generate"];
+    assert_eq!(serve(&harmless).1, ["--enable-lora", "--hf-overrides", "--task"]);
+}
+
+#[test]
 fn unambiguous_prefixes_and_underscores_are_options() {
     let (args, _) = serve(&["serve", "m", "--max-num-batched-token=4K", "--max_num_seqs", "8"]);
     assert_eq!((args.scheduler.max_num_batched_tokens, args.scheduler.max_num_seqs), (4096, 8));

@@ -48,7 +48,7 @@ fn the_default_stack() {
     };
     let sidecar = |idx: u16| {
         format!(
-            "sidecar-{idx}: --host 127.0.0.1 --secure-proxy=false --prefill-failure-policy=local \
+            "sidecar-{idx}: --host 127.0.0.1 --secure-proxy=false --zap-encoder=console --prefill-failure-policy=local \
              --shutdown-timeout=10s --port {} --model-server-port {} --metrics-port {}",
             2002 + 10 * idx,
             2001 + 10 * idx,
