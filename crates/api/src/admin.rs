@@ -1,7 +1,5 @@
 //! Paths of the admin server that every llmd process runs beside its data port.
 
-/// Process is alive.
-pub const LIVEZ: &str = "/livez";
 /// Process is ready for traffic; the body lists what is missing otherwise.
 pub const READYZ: &str = "/readyz";
 /// Prometheus text.

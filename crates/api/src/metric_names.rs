@@ -9,8 +9,6 @@ pub const NUM_REQUESTS_WAITING: &str = "vllm:num_requests_waiting";
 pub const KV_CACHE_USAGE_PERC: &str = "vllm:kv_cache_usage_perc";
 /// Cache geometry as labels `block_size` and `num_gpu_blocks`; the value is 1 (gauge).
 pub const CACHE_CONFIG_INFO: &str = "vllm:cache_config_info";
-/// Active and waiting adapters as labels; the value is the Unix time of the change (gauge).
-pub const LORA_REQUESTS_INFO: &str = "vllm:lora_requests_info";
 /// Prompt tokens by where their KV came from, label `source` (counter).
 pub const PROMPT_TOKENS_BY_SOURCE: &str = "vllm:prompt_tokens_by_source_total";
 /// Bytes pulled from other engines (counter): blocks, bytes, seconds and failures share this prefix.

@@ -137,35 +137,30 @@ impl Task<'_> {
         while position < positions.end {
             let (block_idx, offset) = (position / block_size, position % block_size);
             let n = (block_size - offset).min(positions.end - position);
-            let part = (self.kv_head * block_size + offset) * head_dim..;
+            let start = (self.kv_head * block_size + offset) * head_dim;
+            let part = start..start + n * head_dim;
             let column = position - positions.start;
-            let (key_lines, value_lines) = (&mut scratch.keys, &mut scratch.values);
             match self.cache.block(self.sequence, block_idx) {
                 KvBlock::Bf16 { keys, values } => {
-                    let keys = &keys[part.clone()][..n * head_dim];
-                    let values = &values[part][..n * head_dim];
-                    self.level.run(LoadRows {
-                        from: (keys, values),
-                        head_dim,
-                        column,
-                        key_lines,
-                        value_lines,
-                    });
+                    self.load_rows((&keys[part.clone()], &values[part]), column, scratch);
                 }
                 KvBlock::F32 { keys, values } => {
-                    let keys = &keys[part.clone()][..n * head_dim];
-                    let values = &values[part][..n * head_dim];
-                    self.level.run(LoadRows {
-                        from: (keys, values),
-                        head_dim,
-                        column,
-                        key_lines,
-                        value_lines,
-                    });
+                    self.load_rows((&keys[part.clone()], &values[part]), column, scratch);
                 }
             }
             position += n;
         }
+    }
+
+    /// Widens rows of keys and values into the panels, from `column` on.
+    fn load_rows<E: CacheElement>(&self, from: (&[E], &[E]), column: usize, scratch: &mut Scratch) {
+        self.level.run(LoadRows {
+            from,
+            head_dim: self.shape.head_dim,
+            column,
+            key_lines: &mut scratch.keys,
+            value_lines: &mut scratch.values,
+        });
     }
 
     /// `scores[row] = q[row] · keys`.
