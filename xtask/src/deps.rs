@@ -18,18 +18,44 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("llmd-engine", &["llmd-api", "llmd-common", "llmd-kernels", "llmd-kv", "llmd-tokenizer"]),
     ("llmd-epp", &["llmd-api", "llmd-common", "llmd-kv", "llmd-tokenizer"]),
     ("llmd-sidecar", &["llmd-api", "llmd-common"]),
-    ("llmd-cli", &["llmd-api", "llmd-common"]),
+    ("llmd-controller", &["llmd-api", "llmd-common"]),
+    ("llmd-storage", &["llmd-common"]),
+    ("llmd-cli", &["llmd-api", "llmd-common", "llmd-controller"]),
     ("llmd-e2e", &["llmd-api", "llmd-common"]),
-    ("xtask", &[]),
+    ("xtask", &["llmd-api", "llmd-controller"]),
 ];
 
 /// Foreign crates that only some crates may name under `[dependencies]`.
 const CONFINED: &[(&str, &[&str])] = &[
-    ("anyhow", &["llmd-cli", "llmd-e2e", "llmd-engine", "llmd-epp", "llmd-sidecar", "xtask"]),
+    (
+        "anyhow",
+        &[
+            "llmd-cli",
+            "llmd-controller",
+            "llmd-e2e",
+            "llmd-engine",
+            "llmd-epp",
+            "llmd-sidecar",
+            "llmd-storage",
+            "xtask",
+        ],
+    ),
     ("envoy-types", &["llmd-epp"]),
     ("tonic", &["llmd-epp"]),
-    ("tokio", &["llmd-cli", "llmd-common", "llmd-e2e", "llmd-engine", "llmd-epp", "llmd-sidecar"]),
-    ("axum", &["llmd-common", "llmd-engine", "llmd-epp", "llmd-sidecar"]),
+    (
+        "tokio",
+        &[
+            "llmd-cli",
+            "llmd-common",
+            "llmd-controller",
+            "llmd-e2e",
+            "llmd-engine",
+            "llmd-epp",
+            "llmd-sidecar",
+            "llmd-storage",
+        ],
+    ),
+    ("axum", &["llmd-common", "llmd-controller", "llmd-engine", "llmd-epp", "llmd-sidecar"]),
     ("rustls", &["llmd-common", "llmd-sidecar"]),
 ];
 

@@ -7,8 +7,15 @@
 //! Not here: I/O, clients, servers, or any behaviour beyond validating the data itself.
 
 pub mod admin;
+pub mod autoscaling;
+pub mod gateway;
 pub mod headers;
+pub mod inference;
 pub mod kv_transfer;
+pub mod lws;
+pub mod meta;
 pub mod metric_names;
+pub mod names;
 pub mod openai;
+pub mod serving;
 pub mod vllm;

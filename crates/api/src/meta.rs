@@ -1,0 +1,49 @@
+//! Groups, labels, annotations and finalizers on Kubernetes objects. All are KServe's unless the comment says
+//! otherwise, and other programs read them.
+
+/// Label: what every child of a service carries.
+pub const PART_OF: &str = "app.kubernetes.io/part-of";
+/// Value of [`PART_OF`].
+pub const PART_OF_VALUE: &str = "llminferenceservice";
+/// Label: the service's name, on every child and pod.
+pub const NAME: &str = "app.kubernetes.io/name";
+/// Label: the role of a child.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Label: pods that are members of the InferencePool carry the value [`WORKLOAD`].
+pub const KSERVE_COMPONENT: &str = "kserve.io/component";
+/// Value of [`KSERVE_COMPONENT`].
+pub const WORKLOAD: &str = "workload";
+/// Label (llm-d): `decode`, `prefill` or `both`.
+pub const ROLE: &str = "llm-d.ai/role";
+/// Label: the routing group of a service and of its route.
+pub const ROUTING_GROUP: &str = "serving.kserve.io/routing-group";
+
+/// Values of [`COMPONENT`].
+pub mod component {
+    pub const WORKLOAD: &str = "llminferenceservice-workload";
+    pub const WORKLOAD_PREFILL: &str = "llminferenceservice-workload-prefill";
+    pub const WORKLOAD_WORKER: &str = "llminferenceservice-workload-worker";
+    pub const WORKLOAD_LEADER: &str = "llminferenceservice-workload-leader";
+    pub const WORKLOAD_WORKER_PREFILL: &str = "llminferenceservice-workload-worker-prefill";
+    pub const WORKLOAD_LEADER_PREFILL: &str = "llminferenceservice-workload-leader-prefill";
+    pub const ROUTER: &str = "llminferenceservice-router";
+    pub const ROUTER_SCHEDULER: &str = "llminferenceservice-router-scheduler";
+    pub const TOKENIZER: &str = "tokenizer";
+}
+
+/// Annotation on a service: `true` (any case) deletes its objects and keeps the service.
+pub const STOP: &str = "serving.kserve.io/stop";
+/// Annotation in `spec.annotations`, and on a Gateway as an opt-out: routing by model name header.
+pub const MODEL_BASED_ROUTING: &str = "serving.kserve.io/model-based-routing-enabled";
+/// Annotation on the managed route: `v1` once its gateways understand the v1 pool.
+pub const POOL_MIGRATED: &str = "serving.kserve.io/inference-pool-migrated";
+/// Finalizer of a service.
+pub const SERVICE_FINALIZER: &str = "serving.kserve.io/llmisvc-finalizer";
+/// Finalizer of a config.
+pub const CONFIG_FINALIZER: &str = "serving.kserve.io/llmisvcconfig-finalizer";
+
+/// Whether the annotations of a service ask to stop it.
+#[must_use]
+pub fn is_stopped(annotations: &std::collections::BTreeMap<String, String>) -> bool {
+    annotations.get(STOP).is_some_and(|it| it.eq_ignore_ascii_case("true"))
+}

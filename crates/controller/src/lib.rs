@@ -1,0 +1,13 @@
+//! The controller of `LLMInferenceService`: from a manifest to the objects that serve a model, and back to a
+//! status that says how they do.
+//!
+//! Reading order: [`llmisvc`] is the pipeline, `llmisvc/render` what a service becomes, [`run`] how the process
+//! watches and works. Everything between reading and writing the API server is a pure function, so the command
+//! line renders the same bytes offline.
+
+pub mod apis;
+pub mod children;
+pub mod live;
+pub mod llmisvc;
+pub mod names;
+pub mod settings;

@@ -1,0 +1,1 @@
+//! How the model's files get into the pods: volumes, init containers, environment.

@@ -1,0 +1,1 @@
+//! The set of conditions with knative's rule for `Ready`.
