@@ -7,6 +7,7 @@
 pub mod combine;
 pub mod facts;
 pub mod render;
+pub mod section;
 pub mod service;
 pub mod status;
 pub mod validate;
