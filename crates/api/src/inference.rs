@@ -2,3 +2,4 @@
 
 pub mod pool_v1;
 pub mod pool_v1alpha2;
+pub mod versions;

@@ -7,6 +7,8 @@ pub const PART_OF: &str = "app.kubernetes.io/part-of";
 pub const PART_OF_VALUE: &str = "llminferenceservice";
 /// Label: the service's name, on every child and pod.
 pub const NAME: &str = "app.kubernetes.io/name";
+/// Label (llmd): the namespace of the service, on children outside it.
+pub const SERVICE_NAMESPACE: &str = "llmd.ai/service-namespace";
 /// Label: the role of a child.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// Label: pods that are members of the InferencePool carry the value [`WORKLOAD`].

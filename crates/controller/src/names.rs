@@ -2,6 +2,7 @@
 //! controller derive them, so none may change.
 
 use llmd_api::names::child_name;
+use sha2::{Digest, Sha256};
 
 /// The children's names of one service.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +140,15 @@ impl<'a> Names<'a> {
     #[must_use]
     pub fn scheduler_role_binding(self) -> String {
         self.child("-epp-rb")
+    }
+
+    /// Cluster-wide binding that lets the endpoint picker review tokens. The hash is of `namespace/service`, so no two
+    /// services share the name.
+    #[must_use]
+    pub fn auth_binding(self) -> String {
+        let digest = Sha256::digest(format!("{}/{}", self.namespace, self.service));
+        let hash: String = digest.iter().take(8).map(|it| format!("{it:02x}")).collect();
+        child_name(&format!("{}-{}", self.namespace, self.service), &format!("-epp-auth-{hash}"))
     }
 
     /// KServe's name of the cluster-wide binding that lets the endpoint picker review tokens. Ambiguous: `a` +

@@ -9,6 +9,7 @@ pub mod router;
 pub mod scaling;
 pub mod scheduler;
 pub mod storage;
+pub mod tracing;
 pub mod workload;
 
 /// Every object of the service, in the order in which they are applied.
