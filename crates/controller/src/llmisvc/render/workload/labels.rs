@@ -1,0 +1,143 @@
+//! Labels and annotations of workload objects and their pods.
+//!
+//! Three sets are kept apart: a Deployment's selector, which can never change; the labels by which the pool and the
+//! endpoint picker find pods; and what the user adds. User labels never get into a selector and never replace ours.
+
+use std::collections::BTreeMap;
+
+use llmd_api::meta::{self, component};
+
+use super::{PodPosition, Workload, WorkloadRole};
+use crate::llmisvc::service::Service;
+
+/// Label or annotation keys to values.
+pub type Map = BTreeMap<String, String>;
+
+/// Key prefixes of the service's labels that its workload objects and pods carry too.
+const LABEL_PREFIXES: &[&str] = &["kueue.x-k8s.io", "internal.serving.kserve.io/localmodel"];
+
+/// The same for annotations of Deployments and their pods.
+const DEPLOYMENT_ANNOTATION_PREFIXES: &[&str] =
+    &["k8s.v1.cni.cncf.io", "kueue.x-k8s.io", "prometheus.io", "internal.serving.kserve.io/localmodel"];
+
+/// The same for annotations of LeaderWorkerSets and their pods.
+const GROUP_ANNOTATION_PREFIXES: &[&str] = &[
+    "k8s.v1.cni.cncf.io",
+    "kueue.x-k8s.io",
+    "prometheus.io",
+    "internal.serving.kserve.io/localmodel",
+    "leaderworkerset.sigs.k8s.io",
+];
+
+/// The labels by which every object of the service is found.
+#[must_use]
+pub fn identity(service: &Service) -> Map {
+    let mut labels = service.child_labels("");
+    labels.remove(meta::COMPONENT);
+    labels
+}
+
+/// Selector of a Deployment that does not exist yet. The role is not in it, so a service can be disaggregated later.
+#[must_use]
+pub fn new_selector(workload: &Workload<'_>) -> Map {
+    let mut labels = workload.service.child_labels(component_of(workload, PodPosition::Single));
+    labels.insert(meta::KSERVE_COMPONENT.to_owned(), meta::WORKLOAD.to_owned());
+    labels
+}
+
+/// Labels of the object that runs the workload.
+#[must_use]
+pub fn of_object(workload: &Workload<'_>) -> Map {
+    let position = if workload.is_multi_node() { PodPosition::Worker } else { PodPosition::Single };
+    let mut labels = propagated_labels(workload.service);
+    labels.extend(ours(workload, position));
+    labels
+}
+
+/// Labels of the workload's pods at `position`.
+#[must_use]
+pub fn of_pods(workload: &Workload<'_>, position: PodPosition) -> Map {
+    let mut labels = propagated_labels(workload.service);
+    labels.extend(workload.spec.labels.clone());
+    labels.extend(ours(workload, position));
+    labels
+}
+
+/// Annotations of the object that runs the workload.
+#[must_use]
+pub fn object_annotations(workload: &Workload<'_>) -> Map {
+    let prefixes =
+        if workload.is_multi_node() { GROUP_ANNOTATION_PREFIXES } else { DEPLOYMENT_ANNOTATION_PREFIXES };
+    with_prefix(&workload.service.annotations, prefixes)
+}
+
+/// Annotations of the workload's pods.
+#[must_use]
+pub fn pod_annotations(workload: &Workload<'_>) -> Map {
+    let mut annotations = object_annotations(workload);
+    annotations.extend(user_annotations(&workload.spec.annotations));
+    annotations
+}
+
+/// `spec.annotations` without the switch for routing by model, which is not for pods.
+#[must_use]
+pub fn user_annotations(annotations: &Map) -> Map {
+    let mut annotations = annotations.clone();
+    annotations.remove(meta::MODEL_BASED_ROUTING);
+    annotations
+}
+
+/// Value of the label `component` of the workload's pods at `position`.
+#[must_use]
+pub const fn component_of(workload: &Workload<'_>, position: PodPosition) -> &'static str {
+    match (workload.role, position) {
+        (WorkloadRole::Main, PodPosition::Single) => component::WORKLOAD,
+        (WorkloadRole::Main, PodPosition::Leader) => component::WORKLOAD_LEADER,
+        (WorkloadRole::Main, PodPosition::Worker) => component::WORKLOAD_WORKER,
+        (WorkloadRole::Prefill, PodPosition::Single) => component::WORKLOAD_PREFILL,
+        (WorkloadRole::Prefill, PodPosition::Leader) => component::WORKLOAD_LEADER_PREFILL,
+        (WorkloadRole::Prefill, PodPosition::Worker) => component::WORKLOAD_WORKER_PREFILL,
+    }
+}
+
+/// Position of the pods that answer requests: the leaders of groups, unless groups have no leader template of their
+/// own and every pod is made from the worker's.
+#[must_use]
+pub const fn serving_position(workload: &Workload<'_>) -> PodPosition {
+    match (workload.is_multi_node(), workload.spec.template.is_some()) {
+        (false, _) => PodPosition::Single,
+        (true, true) => PodPosition::Leader,
+        (true, false) => PodPosition::Worker,
+    }
+}
+
+/// The labels this controller decides on; pods that serve are members of the pool and tell their role.
+fn ours(workload: &Workload<'_>, position: PodPosition) -> Map {
+    let mut labels = workload.service.child_labels(component_of(workload, position));
+    if position == serving_position(workload) {
+        labels.insert(meta::KSERVE_COMPONENT.to_owned(), meta::WORKLOAD.to_owned());
+        labels.insert(meta::ROLE.to_owned(), role_of(workload, position).to_owned());
+    }
+    labels
+}
+
+/// Value of the label `llm-d.ai/role`.
+fn role_of(workload: &Workload<'_>, position: PodPosition) -> &'static str {
+    match workload.role {
+        WorkloadRole::Prefill => "prefill",
+        WorkloadRole::Main if workload.service.is_disaggregated() => "decode",
+        WorkloadRole::Main if position == PodPosition::Worker => "decode",
+        WorkloadRole::Main => "both",
+    }
+}
+
+fn propagated_labels(service: &Service) -> Map {
+    with_prefix(&service.labels, LABEL_PREFIXES)
+}
+
+fn with_prefix(map: &Map, prefixes: &[&str]) -> Map {
+    map.iter()
+        .filter(|(key, _)| prefixes.iter().any(|it| key.starts_with(it)))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}

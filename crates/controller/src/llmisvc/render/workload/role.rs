@@ -1,0 +1,114 @@
+//! The workloads a service consists of: the main one, and with disaggregation the one that prefills.
+
+use k8s_openapi::api::core::v1::PodSpec;
+use llmd_api::serving::v1alpha2::WorkloadSpec;
+
+use crate::children::ChildKind;
+use crate::llmisvc::service::Service;
+
+/// Which workload of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WorkloadRole {
+    /// The only workload, or the decode side of a disaggregated service.
+    Main,
+    /// The workload that prefills for the main one.
+    Prefill,
+}
+
+/// Where a pod stands in its workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PodPosition {
+    /// Pod of a Deployment.
+    Single,
+    /// First pod of a group, the one that serves.
+    Leader,
+    /// Any other pod of a group.
+    Worker,
+}
+
+/// One workload of one service.
+#[derive(Debug, Clone, Copy)]
+pub struct Workload<'a> {
+    pub service: &'a Service,
+    pub role: WorkloadRole,
+    pub spec: &'a WorkloadSpec,
+}
+
+impl<'a> Workload<'a> {
+    /// The main workload, which every service has.
+    #[must_use]
+    pub const fn main(service: &'a Service) -> Self {
+        Self { service, role: WorkloadRole::Main, spec: &service.spec.workload }
+    }
+
+    /// The prefill workload of a disaggregated service.
+    #[must_use]
+    pub fn prefill(service: &'a Service) -> Option<Self> {
+        let spec = service.spec.prefill.as_ref()?;
+        Some(Self { service, role: WorkloadRole::Prefill, spec })
+    }
+
+    /// The workload of this role, if the service has it.
+    #[must_use]
+    pub fn get(service: &'a Service, role: WorkloadRole) -> Option<Self> {
+        match role {
+            WorkloadRole::Main => Some(Self::main(service)),
+            WorkloadRole::Prefill => Self::prefill(service),
+        }
+    }
+
+    /// Every workload of the service, the main one first.
+    pub fn all(service: &'a Service) -> impl Iterator<Item = Self> {
+        std::iter::once(Self::main(service)).chain(Self::prefill(service))
+    }
+
+    /// Whether this is the prefill workload.
+    #[must_use]
+    pub fn is_prefill(&self) -> bool {
+        self.role == WorkloadRole::Prefill
+    }
+
+    /// Whether the workload is made of groups of pods.
+    #[must_use]
+    pub const fn is_multi_node(&self) -> bool {
+        self.spec.worker.is_some()
+    }
+
+    /// Kind of the object that runs the pods: what scaling targets and status reads.
+    #[must_use]
+    pub const fn kind(&self) -> ChildKind {
+        if self.is_multi_node() { ChildKind::LeaderWorkerSet } else { ChildKind::Deployment }
+    }
+
+    /// Name of the object that runs the pods.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let names = self.service.names();
+        match (self.role, self.is_multi_node()) {
+            (WorkloadRole::Main, false) => names.workload(),
+            (WorkloadRole::Main, true) => names.multi_node(),
+            (WorkloadRole::Prefill, false) => names.prefill(),
+            (WorkloadRole::Prefill, true) => names.multi_node_prefill(),
+        }
+    }
+
+    /// The pod spec that the user or a preset gives for this position.
+    #[must_use]
+    pub const fn pod_spec(&self, position: PodPosition) -> Option<&'a PodSpec> {
+        match position {
+            PodPosition::Single | PodPosition::Leader => self.spec.template.as_ref(),
+            PodPosition::Worker => self.spec.worker.as_ref(),
+        }
+    }
+
+    /// The pods this workload consists of, by position, with what is given for them.
+    pub fn pods(&self) -> impl Iterator<Item = (PodPosition, &'a PodSpec)> {
+        let positions: &[_] = if self.is_multi_node() {
+            &[PodPosition::Leader, PodPosition::Worker]
+        } else {
+            &[PodPosition::Single]
+        };
+        let workload = *self;
+        positions.iter().filter_map(move |&it| Some((it, workload.pod_spec(it)?)))
+    }
+}

@@ -1,0 +1,45 @@
+//! A workload whose replicas are single pods: a Deployment.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+use super::labels::{self, Map};
+use super::{PodPosition, Workload, rollout, template};
+use crate::children::{Child, ChildKind};
+
+/// The Deployment of a single-node workload.
+///
+/// Without `spec.replicas` the field is left to whoever scales the Deployment. A live Deployment keeps its selector,
+/// and its pods keep the labels which that selector needs, because selectors cannot change.
+#[must_use]
+pub fn render(workload: &Workload<'_>) -> Child {
+    let name = workload.name();
+    let selector = selector(workload, &name);
+    let mut pods = template::render(workload, PodPosition::Single);
+    let pod_labels = pods.metadata.get_or_insert_default().labels.get_or_insert_default();
+    pod_labels.extend(selector.clone());
+    let deployment = Deployment {
+        metadata: ObjectMeta {
+            name: Some(name),
+            namespace: Some(workload.service.namespace.clone()),
+            labels: Some(labels::of_object(workload)),
+            annotations: template::non_empty(labels::object_annotations(workload)),
+            ..Default::default()
+        },
+        spec: Some(DeploymentSpec {
+            replicas: workload.spec.replicas,
+            selector: LabelSelector { match_labels: Some(selector), match_expressions: None },
+            strategy: workload.spec.rollout_strategy.as_ref().map(rollout::of_deployment),
+            template: pods,
+            ..Default::default()
+        }),
+        status: None,
+    };
+    Child::new(ChildKind::Deployment, &deployment)
+}
+
+/// The live Deployment's selector, or that of a new one.
+fn selector(workload: &Workload<'_>, name: &str) -> Map {
+    let live = workload.service.facts.live.deployment(name).map(|it| &it.selector);
+    live.filter(|it| !it.is_empty()).cloned().unwrap_or_else(|| labels::new_selector(workload))
+}

@@ -1,0 +1,60 @@
+//! The Service in front of the pods that answer whole requests.
+
+use k8s_openapi::api::core::v1::{Service as KubeService, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use llmd_api::meta::{self, component};
+
+use super::labels::{self, Map};
+use super::{Workload, template};
+use crate::children::{Child, ChildKind};
+use crate::llmisvc::service::Service;
+
+/// Port of the Service and of the pods, fixed by contract with routes and gateways.
+pub const PORT: i32 = 8000;
+
+/// The workload Service.
+#[must_use]
+pub fn render(service: &Service) -> Child {
+    let scheme = service.settings.workload_scheme();
+    let mut object_labels = service.spec.workload.labels.clone();
+    object_labels.extend(service.child_labels(component::WORKLOAD));
+    let object = KubeService {
+        metadata: ObjectMeta {
+            name: Some(service.names().workload_service()),
+            namespace: Some(service.namespace.clone()),
+            labels: Some(object_labels),
+            annotations: template::non_empty(labels::user_annotations(&service.spec.workload.annotations)),
+            ..Default::default()
+        },
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            selector: Some(selector(service)),
+            ports: Some(vec![ServicePort {
+                name: Some(scheme.to_owned()),
+                app_protocol: Some(scheme.to_owned()),
+                protocol: Some("TCP".to_owned()),
+                port: PORT,
+                target_port: Some(IntOrString::Int(PORT)),
+                node_port: None,
+            }]),
+            ..Default::default()
+        }),
+        status: None,
+    };
+    Child::new(ChildKind::Service, &object)
+}
+
+/// Every serving pod; in a disaggregated service only those of the main workload, because a prefill server must not
+/// get whole requests. The component tells them apart and, unlike the role, stays when prefill is added, so the
+/// Service keeps its endpoints meanwhile.
+fn selector(service: &Service) -> Map {
+    let mut selector = labels::identity(service);
+    selector.insert(meta::KSERVE_COMPONENT.to_owned(), meta::WORKLOAD.to_owned());
+    if service.is_disaggregated() {
+        let main = Workload::main(service);
+        let component = labels::component_of(&main, labels::serving_position(&main));
+        selector.insert(meta::COMPONENT.to_owned(), component.to_owned());
+    }
+    selector
+}
