@@ -37,6 +37,14 @@ pub mod component {
 pub const STOP: &str = "serving.kserve.io/stop";
 /// Annotation in `spec.annotations`, and on a Gateway as an opt-out: routing by model name header.
 pub const MODEL_BASED_ROUTING: &str = "serving.kserve.io/model-based-routing-enabled";
+/// Annotation on a service: device class of the claim that its pods share a template of. The other three need it.
+pub const DRA_DEVICE_CLASS: &str = "serving.kserve.io/exp-dra-device-class";
+/// Annotation on a service: devices a pod asks for.
+pub const DRA_DEVICE_COUNT: &str = "serving.kserve.io/exp-dra-device-count";
+/// Annotation on a service: CEL expressions that a device must meet, one a line.
+pub const DRA_CEL_SELECTOR: &str = "serving.kserve.io/exp-dra-cel-selector";
+/// Annotation on a service: the container that gets the devices; the first one when absent.
+pub const DRA_CONTAINER_NAME: &str = "serving.kserve.io/exp-dra-container-name";
 /// Annotation on the managed route: `v1` once its gateways understand the v1 pool.
 pub const POOL_MIGRATED: &str = "serving.kserve.io/inference-pool-migrated";
 /// Finalizer of a service.
