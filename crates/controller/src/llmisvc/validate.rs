@@ -68,8 +68,16 @@ impl FieldError {
     }
 
     /// A value that this field cannot take here.
-    pub fn not_supported(path: impl Into<String>, value: impl fmt::Display, detail: impl Into<String>) -> Self {
-        Self { path: path.into(), kind: FieldErrorKind::NotSupported(value.to_string()), detail: detail.into() }
+    pub fn not_supported(
+        path: impl Into<String>,
+        value: impl fmt::Display,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            kind: FieldErrorKind::NotSupported(value.to_string()),
+            detail: detail.into(),
+        }
     }
 
     /// A field that must not be given.

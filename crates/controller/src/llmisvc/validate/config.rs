@@ -77,7 +77,9 @@ pub fn validate_config_deletion(
                 ),
             ));
         } else {
-            verdict.warn(format!("{name} is a preset of the installation: services that need it will not be ready"));
+            verdict.warn(format!(
+                "{name} is a preset of the installation: services that need it will not be ready"
+            ));
         }
     }
     verdict
@@ -138,7 +140,9 @@ fn sample(config: &str) -> LLMInferenceService {
 
 fn unrenderable(error: &CombineError) -> FieldError {
     let path = match error {
-        CombineError::Template { path, .. } | CombineError::Merge { path, .. } if path.starts_with("spec") => {
+        CombineError::Template { path, .. } | CombineError::Merge { path, .. }
+            if path.starts_with("spec") =>
+        {
             path.clone()
         }
         _ => "spec".to_owned(),

@@ -11,12 +11,7 @@ pub(super) fn check(new: &LLMInferenceServiceSpec, old: &LLMInferenceServiceSpec
     }
 }
 
-fn check_size(
-    at: &str,
-    new: Option<&ParallelismSpec>,
-    old: Option<&ParallelismSpec>,
-    verdict: &mut Verdict,
-) {
+fn check_size(at: &str, new: Option<&ParallelismSpec>, old: Option<&ParallelismSpec>, verdict: &mut Verdict) {
     let size = |it: Option<&ParallelismSpec>| it.and_then(ParallelismSpec::size).unwrap_or(1);
     let (now, before) = (size(new), size(old));
     if now != before {

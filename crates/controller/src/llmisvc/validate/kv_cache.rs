@@ -54,10 +54,8 @@ fn check_tier(at: &str, tier: &KvCacheTier, verdict: &mut Verdict) {
 
 fn check_claim(at: &str, pvc: &PvcTier, verdict: &mut Verdict) {
     match (&pvc.spec, &pvc.reference) {
-        (None, None) => verdict.error(FieldError::required(
-            at,
-            "give spec (a claim for each pod) or ref (an existing claim)",
-        )),
+        (None, None) => verdict
+            .error(FieldError::required(at, "give spec (a claim for each pod) or ref (an existing claim)")),
         (Some(_), Some(_)) => verdict.error(FieldError::invalid(
             at,
             r#"{"spec","ref"}"#,

@@ -44,7 +44,12 @@ fn check_http(http: &HttpRouteChoice, gateway: Option<&GatewaySpec>, namespace: 
 type Parent<'a> = (&'a str, &'a str, Option<&'a str>);
 
 /// Gateways can be named in two places; they must be the same ones.
-fn check_parents(http: &HttpRouteChoice, gateway: Option<&GatewaySpec>, namespace: &str, verdict: &mut Verdict) {
+fn check_parents(
+    http: &HttpRouteChoice,
+    gateway: Option<&GatewaySpec>,
+    namespace: &str,
+    verdict: &mut Verdict,
+) {
     let (Some(spec), Some(gateway)) = (&http.spec, gateway) else { return };
     if spec.parent_refs.is_empty() || gateway.refs.is_empty() {
         return;

@@ -54,18 +54,14 @@ fn a_route_is_given_or_managed() {
 
 #[test]
 fn own_routes_name_their_gateways_themselves() {
-    let router = |gateway: Value| {
-        json!({"router": {"gateway": gateway, "route": {"http": {"refs": [{"name": "mine"}]}}}})
-    };
+    let router = |gateway: Value| json!({"router": {"gateway": gateway, "route": {"http": {"refs": [{"name": "mine"}]}}}});
     check(router(json!({"refs": [{"name": "gw"}]})), &[]);
     check(router(json!({})), &[("spec.router.route.http.refs", "Invalid")]);
 }
 
 #[test]
 fn gateways_named_twice_must_be_the_same() {
-    let router = |parents: Value, refs: Value| {
-        json!({"router": {"gateway": {"refs": refs}, "route": {"http": {"spec": {"parentRefs": parents}}}}})
-    };
+    let router = |parents: Value, refs: Value| json!({"router": {"gateway": {"refs": refs}, "route": {"http": {"spec": {"parentRefs": parents}}}}});
     check_warnings(
         router(
             json!([{"name": "b", "namespace": "team"}, {"name": "a", "sectionName": "web"}]),
@@ -109,10 +105,7 @@ fn a_worker_needs_a_group_size() {
     check(worker(json!({"data": 4, "dataLocal": 2})), &[]);
     check(json!({"worker": {"containers": []}}), &[("spec.parallelism", "Required")]);
     check(worker(json!({"tensor": 2})), &[("spec.worker", "Invalid")]);
-    check(
-        json!({"prefill": {"worker": {"containers": []}}}),
-        &[("spec.prefill.parallelism", "Required")],
-    );
+    check(json!({"prefill": {"worker": {"containers": []}}}), &[("spec.prefill.parallelism", "Required")]);
 }
 
 #[test]
@@ -181,7 +174,10 @@ fn the_scheduler_has_replicas_and_one_configuration() {
         &[(&at("config"), "Invalid")],
     );
     check(scheduler(json!({"config": {"inline": {}}})), &[(&at("config.inline"), "Invalid")]);
-    check(scheduler(json!({"config": {"ref": {"name": "", "key": "epp"}}})), &[(&at("config.ref.name"), "Required")]);
+    check(
+        scheduler(json!({"config": {"ref": {"name": "", "key": "epp"}}})),
+        &[(&at("config.ref.name"), "Required")],
+    );
 }
 
 fn keda(fields: Value) -> Value {
@@ -221,8 +217,11 @@ fn one_autoscaler_with_one_actuator() {
         scaling(json!({"wva": {"keda": {"advanced": {"scalingModifiers": {}}}}})),
         &[("spec.scaling.wva.keda.advanced.scalingModifiers", "Forbidden")],
     );
-    for (cost, valid) in [("10", true), ("0.5", true), (".5", false), ("5.", false), ("-1", false), ("", false)] {
-        let expected: &[(&str, &str)] = if valid { &[] } else { &[("spec.scaling.wva.variantCost", "Invalid")] };
+    for (cost, valid) in
+        [("10", true), ("0.5", true), (".5", false), ("5.", false), ("-1", false), ("", false)]
+    {
+        let expected: &[(&str, &str)] =
+            if valid { &[] } else { &[("spec.scaling.wva.variantCost", "Invalid")] };
         check(scaling(json!({"wva": {"hpa": {}, "variantCost": cost}})), expected);
     }
 }
@@ -270,7 +269,10 @@ fn adapters_are_named_apart() {
     check(lora(json!([{"name": "a", "uri": "hf://x/y"}, {"name": "b", "uri": "hf://x/y"}])), &[]);
     check(lora(json!([{"uri": "hf://x/y"}])), &[(&at(0), "Required")]);
     check(lora(json!([{"name": "", "uri": "hf://x/y"}])), &[(&at(0), "Required")]);
-    check(lora(json!([{"name": ".", "uri": "u"}, {"name": "..", "uri": "u"}])), &[(&at(0), "Invalid"), (&at(1), "Invalid")]);
+    check(
+        lora(json!([{"name": ".", "uri": "u"}, {"name": "..", "uri": "u"}])),
+        &[(&at(0), "Invalid"), (&at(1), "Invalid")],
+    );
     check(lora(json!([{"name": "base", "uri": "u"}])), &[(&at(0), "Invalid")]);
     check(lora(json!([{"name": "a", "uri": "u"}, {"name": "a", "uri": "u"}])), &[(&at(1), "Duplicate")]);
     check(
@@ -288,9 +290,7 @@ fn adapters_are_named_apart() {
 
 #[test]
 fn confidential_weights_name_their_key() {
-    let model = |uri: &str, id: &str, enabled: bool| {
-        json!({"model": {"uri": uri, "confidential": {"enabled": enabled, "resourceId": id}}})
-    };
+    let model = |uri: &str, id: &str, enabled: bool| json!({"model": {"uri": uri, "confidential": {"enabled": enabled, "resourceId": id}}});
     let wrong = [("spec.model.confidential.resourceId", "Invalid")];
     check(model("hf://a/b", "kbs:///repo/type/tag-1.0_x", true), &[]);
     check(model("hf://a/b", "kbs:///repo/type", true), &wrong);
@@ -307,7 +307,8 @@ fn confidential_weights_name_their_key() {
 
 #[test]
 fn kv_tiers_have_one_storage_each() {
-    let tiers = |cpu: &str, secondary: Value| json!({"kvCacheOffloading": {"cpu": cpu, "secondary": secondary}});
+    let tiers =
+        |cpu: &str, secondary: Value| json!({"kvCacheOffloading": {"cpu": cpu, "secondary": secondary}});
     let at = "spec.kvCacheOffloading.secondary[0].fileSystem";
     let empty_dir = || json!({"emptyDir": {"size": "1Gi"}});
     check(tiers("10Gi", json!([{"fileSystem": empty_dir()}])), &[]);
@@ -315,7 +316,10 @@ fn kv_tiers_have_one_storage_each() {
     check(tiers("10Gi", json!([{"fileSystem": {"pvc": {"spec": {}}}}])), &[]);
     check(tiers("0", json!([])), &[]);
     for zero in ["0", "0Gi", "0.00e3", "-1Gi", ""] {
-        check(tiers(zero, json!([{"fileSystem": empty_dir()}])), &[("spec.kvCacheOffloading.cpu", "Invalid")]);
+        check(
+            tiers(zero, json!([{"fileSystem": empty_dir()}])),
+            &[("spec.kvCacheOffloading.cpu", "Invalid")],
+        );
     }
     check(tiers("0.5Gi", json!([{"fileSystem": empty_dir()}])), &[]);
     check(tiers("1Gi", json!([{}])), &[(at, "Required")]);
@@ -343,9 +347,7 @@ fn kv_tiers_have_one_storage_each() {
 
 #[test]
 fn a_rollout_can_make_progress() {
-    let rollout = |unavailable: Value, surge: Value| {
-        json!({"rolloutStrategy": {"maxUnavailable": unavailable, "maxSurge": surge}})
-    };
+    let rollout = |unavailable: Value, surge: Value| json!({"rolloutStrategy": {"maxUnavailable": unavailable, "maxSurge": surge}});
     let at = |it: &str| format!("spec.rolloutStrategy{it}");
     check(rollout(json!(1), json!(0)), &[]);
     check(rollout(json!("25%"), json!("100%")), &[]);
@@ -376,7 +378,10 @@ fn device_annotations_fit_together() {
     const COUNT: &str = "serving.kserve.io/exp-dra-device-count";
     const CEL: &str = "serving.kserve.io/exp-dra-cel-selector";
     const CONTAINER: &str = "serving.kserve.io/exp-dra-container-name";
-    check(json!({CLASS: "gpu.example.com", COUNT: "2", CEL: "\ndevice.driver == 'x'", CONTAINER: "main"}), &[]);
+    check(
+        json!({CLASS: "gpu.example.com", COUNT: "2", CEL: "\ndevice.driver == 'x'", CONTAINER: "main"}),
+        &[],
+    );
     check(json!({COUNT: "2", CEL: "x", CONTAINER: "main"}), &[COUNT, CEL, CONTAINER]);
     check(json!({CLASS: "GPU"}), &[CLASS]);
     check(json!({CLASS: "a..b"}), &[CLASS]);

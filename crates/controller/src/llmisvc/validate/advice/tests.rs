@@ -35,14 +35,18 @@ fn two_services_of_one_model_name_collide_unless_grouped() {
     let unnamed = |name: &str| service(name, json!({"model": {"uri": "u"}}));
     assert_eq!(collide(&unnamed("llama"), &named("b", None)), 1, "the service's name is the default");
     assert_eq!(collide(&unnamed("a"), &unnamed("b")), 0);
-    let adapter = service("c", json!({"model": {"uri": "u", "lora": {"adapters": [{"name": "llama", "uri": "u"}]}}}));
+    let adapter =
+        service("c", json!({"model": {"uri": "u", "lora": {"adapters": [{"name": "llama", "uri": "u"}]}}}));
     assert_eq!(collide(&adapter, &named("b", None)), 1, "adapters are models too");
 }
 
 #[test]
 fn adapters_beyond_the_route_are_counted() {
-    let lora = service("a", json!({"model": {"uri": "u", "lora": {"adapters": [
-        {"name": "x", "uri": "u"}, {"name": "y", "uri": "u"}]}}}));
+    let lora = service(
+        "a",
+        json!({"model": {"uri": "u", "lora": {"adapters": [
+        {"name": "x", "uri": "u"}, {"name": "y", "uri": "u"}]}}}),
+    );
     let warnings =
         |limit| advise(&lora, &Surroundings { adapter_limit: Some(limit), ..Surroundings::default() }).len();
     assert_eq!(warnings(2), 0);

@@ -40,7 +40,9 @@ fn changing_a_preset_is_pointed_out() {
     let warnings = |name: &str, replicas: i32| {
         let old = config(SYSTEM, name, json!({"replicas": 1}));
         let new = config(SYSTEM, name, json!({"replicas": replicas}));
-        validate_config(&new, Some(&old), &Installation::default(), &ClusterSettings::default()).warnings.len()
+        validate_config(&new, Some(&old), &Installation::default(), &ClusterSettings::default())
+            .warnings
+            .len()
     };
     assert_eq!(warnings("kserve-config-llm-template", 2), 1);
     assert_eq!(warnings("kserve-config-llm-template", 1), 0);
@@ -51,11 +53,8 @@ fn changing_a_preset_is_pointed_out() {
 #[test]
 fn presets_of_the_installation_are_protected() {
     let delete = |namespace: &str, name: &str, protect: bool| {
-        let verdict = validate_config_deletion(
-            &config(namespace, name, json!({})),
-            &Installation::default(),
-            protect,
-        );
+        let verdict =
+            validate_config_deletion(&config(namespace, name, json!({})), &Installation::default(), protect);
         (verdict.errors.len(), verdict.warnings.len())
     };
     let preset = "kserve-config-llm-scheduler";
