@@ -5,17 +5,20 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::labels::{self, Map};
 use super::{PodPosition, Workload};
+use crate::llmisvc::render::storage;
 
 /// The template of the workload's pods at `position`.
 #[must_use]
 pub fn render(workload: &Workload<'_>, position: PodPosition) -> PodTemplateSpec {
+    let mut spec = workload.pod_spec(position).cloned().unwrap_or_default();
+    storage::attach(workload, position, &mut spec);
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels::of_pods(workload, position)),
             annotations: non_empty(labels::pod_annotations(workload)),
             ..Default::default()
         }),
-        spec: Some(workload.pod_spec(position).cloned().unwrap_or_default()),
+        spec: Some(spec),
     }
 }
 
