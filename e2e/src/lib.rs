@@ -2,7 +2,9 @@
 //!
 //! The stories talk to processes by wire only. Nothing here knows the inside of a service.
 
+pub mod args;
 pub mod client;
+pub mod cluster;
 pub mod golden;
 pub mod metrics;
 pub mod process;

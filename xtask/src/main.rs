@@ -7,6 +7,7 @@ mod bench;
 mod command;
 mod deps;
 mod golden;
+mod k8s;
 mod lint;
 mod test;
 mod tidy;
@@ -42,6 +43,8 @@ enum Task {
     Lint,
     /// Regenerate the reference fixtures with Python's transformers
     Golden,
+    /// Build a real Kubernetes for the tests from Go modules (`cargo xtask test` does it too)
+    K8s,
     /// Measure the engine and what the path before it adds
     Bench,
     /// What continuous integration runs: lint, then test
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Test { crates } => test::run(&crates),
         Task::Lint => exit_code(lint::run()),
         Task::Golden => exit_code(golden::run()),
+        Task::K8s => exit_code(k8s::ensure_built().map(|bin| command::say(&bin.display().to_string()))),
         Task::Bench => exit_code(bench::run()),
         Task::Ci => ci(),
     }

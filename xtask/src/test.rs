@@ -8,13 +8,20 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context, Result};
 
 use crate::command::{cargo, run as run_command, say, say_error, shown};
+use crate::k8s;
 use crate::workspace::root;
 use tally::Tally;
 
 /// Tests `crates`, or all of them. The last line of all output is `N passed, N failed, N skipped`.
 pub(crate) fn run(crates: &[String]) -> ExitCode {
+    // Kubernetes builds beside the workspace. Where it cannot, the stories that need it say so and are skipped.
+    let kubernetes = std::thread::spawn(k8s::ensure_built);
     // The end-to-end stories start the programs as they lie beside the test.
-    let built = run_command(cargo().current_dir(root()).args(["build", "--workspace", "--bins"]));
+    let built = run_command(cargo().current_dir(root()).args(["build", "--workspace", "--bins"]))
+        .and_then(|()| run_command(cargo().current_dir(root()).args(["test", "--workspace", "--no-run"])));
+    if let Ok(Err(error)) = kubernetes.join() {
+        say_error(&format!("no Kubernetes for the tests: {error:#}"));
+    }
     let (tally, succeeded) = built.and_then(|()| test(crates)).unwrap_or_else(|error| {
         say_error(&format!("{error:#}"));
         (Tally::default(), false)

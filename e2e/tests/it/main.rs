@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "stories report what they saw")]
 
 mod bad_input;
+mod cluster;
 mod faults;
 mod lifecycle;
 mod openai_client;

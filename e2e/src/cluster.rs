@@ -1,0 +1,295 @@
+//! A throw-away Kubernetes of one test run: etcd and kube-apiserver, and where the programs are there the
+//! controller manager, the scheduler and a fake node that runs every pod in name only.
+//!
+//! Everything listens on loopback and lives in a temporary folder. Dropping the cluster ends its processes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+mod credentials;
+mod kubectl;
+
+use crate::args::kubernetes_programs;
+use credentials::Credentials;
+
+/// A control plane comes up in four seconds; a busy machine takes longer.
+const READY_DEADLINE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(100);
+
+/// How much of a cluster runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// etcd and kube-apiserver: objects are stored, validated and watched; nothing acts on them.
+    ControlPlane,
+    /// Deployments make pods, pods become ready at once on a fake node with 8 GPUs, owners are collected.
+    FakeNode,
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    dir: TempDir,
+    bin: PathBuf,
+    port: u16,
+    credentials: Credentials,
+    /// Started last, ended first.
+    processes: Vec<(&'static str, Child)>,
+}
+
+impl Cluster {
+    /// Starts a cluster, or says why this machine cannot have one (`Ok(Err(reason))`).
+    ///
+    /// # Errors
+    /// When a process of it ends or is not ready in time.
+    pub fn start(level: Level) -> Result<Result<Self, String>> {
+        let bin = kubernetes_programs()?;
+        let programs: &[&str] = match level {
+            Level::ControlPlane => &["etcd", "kube-apiserver", "kubectl"],
+            Level::FakeNode => {
+                &["etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok"]
+            }
+        };
+        if let Some(missing) = programs.iter().find(|name| !bin.join(name).exists()) {
+            return Ok(Err(format!("no {missing} in {}: `cargo xtask k8s` builds it", bin.display())));
+        }
+        let dir = TempDir::new()?;
+        let port = free_port()?;
+        let credentials = Credentials::make(dir.path(), port)?;
+        let mut cluster = Self { dir, bin, port, credentials, processes: Vec::new() };
+        cluster.start_etcd().and_then(|peer| cluster.start_api_server(peer))?;
+        cluster.wait_until("kube-apiserver is ready", &["get", "--raw", "/readyz"])?;
+        if level == Level::FakeNode {
+            cluster.start_controllers()?;
+            cluster.start_fake_node()?;
+        }
+        Ok(Ok(cluster))
+    }
+
+    /// Kubeconfig of the cluster's administrator.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("admin.conf")
+    }
+
+    /// `https://127.0.0.1:PORT` of the API server.
+    #[must_use]
+    pub fn server(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// A folder that goes with the cluster.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Ends the API server at once, as a crash would; [`Self::revive_api_server`] brings it back with its data.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub fn kill_api_server(&mut self) -> Result<()> {
+        let at = self
+            .processes
+            .iter()
+            .position(|(name, _)| *name == "kube-apiserver")
+            .context("no API server runs")?;
+        let (_, mut process) = self.processes.remove(at);
+        process.kill()?;
+        process.wait()?;
+        Ok(())
+    }
+
+    /// Starts the API server again on its port and data.
+    ///
+    /// # Errors
+    /// When it is not ready in time.
+    pub fn revive_api_server(&mut self) -> Result<()> {
+        let etcd = std::fs::read_to_string(self.dir.path().join("etcd.port"))?.parse()?;
+        self.start_api_server(etcd)?;
+        self.wait_until("kube-apiserver is ready", &["get", "--raw", "/readyz"])
+    }
+
+    /// Process id of a program of the cluster.
+    #[must_use]
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.processes.iter().find(|(it, _)| *it == name).map(|(_, process)| process.id())
+    }
+
+    fn start_etcd(&mut self) -> Result<u16> {
+        let (client, peer) = (free_port()?, free_port()?);
+        let (client_url, peer_url) =
+            (format!("https://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+        let cluster = format!("k8s={peer_url}");
+        let data = self.dir.path().join("etcd");
+        std::fs::write(self.dir.path().join("etcd.port"), client.to_string())?;
+        let files = self.credentials.files("etcd");
+        let mut arguments =
+            vec!["--name=k8s".to_owned(), "--unsafe-no-fsync".to_owned(), "--log-level=warn".to_owned()];
+        arguments.push(format!("--data-dir={}", data.display()));
+        for (flag, url) in [
+            ("listen-client-urls", &client_url),
+            ("advertise-client-urls", &client_url),
+            ("listen-peer-urls", &peer_url),
+            ("initial-advertise-peer-urls", &peer_url),
+            ("initial-cluster", &cluster),
+        ] {
+            arguments.push(format!("--{flag}={url}"));
+        }
+        arguments.push("--client-cert-auth".to_owned());
+        arguments.push(format!("--trusted-ca-file={}", self.credentials.ca().display()));
+        arguments.push(format!("--cert-file={}", files.certificate.display()));
+        arguments.push(format!("--key-file={}", files.key.display()));
+        self.spawn("etcd", &arguments)?;
+        Ok(client)
+    }
+
+    fn start_api_server(&mut self, etcd: u16) -> Result<()> {
+        let (server, client) = (self.credentials.files("apiserver"), self.credentials.files("etcd"));
+        let (ca, accounts) = (self.credentials.ca(), self.credentials.service_accounts());
+        let path = |it: &Path| it.display().to_string();
+        let arguments: Vec<String> = [
+            ("bind-address", "127.0.0.1".to_owned()),
+            ("advertise-address", "10.243.0.1".to_owned()),
+            ("endpoint-reconciler-type", "none".to_owned()),
+            ("secure-port", self.port.to_string()),
+            ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
+            ("etcd-servers", format!("https://127.0.0.1:{etcd}")),
+            ("etcd-cafile", path(&ca)),
+            ("etcd-certfile", path(&client.certificate)),
+            ("etcd-keyfile", path(&client.key)),
+            ("tls-cert-file", path(&server.certificate)),
+            ("tls-private-key-file", path(&server.key)),
+            ("client-ca-file", path(&ca)),
+            ("authorization-mode", "RBAC".to_owned()),
+            ("anonymous-auth", "false".to_owned()),
+            ("service-account-issuer", "https://kubernetes.default.svc.cluster.local".to_owned()),
+            ("service-account-signing-key-file", path(&accounts.key)),
+            ("service-account-key-file", path(&accounts.certificate)),
+            ("allow-privileged", "true".to_owned()),
+            ("profiling", "false".to_owned()),
+            // Events of a thousand services must not slow the tests down.
+            ("event-ttl", "5m".to_owned()),
+        ]
+        .into_iter()
+        .map(|(flag, value)| format!("--{flag}={value}"))
+        .collect();
+        self.spawn("kube-apiserver", &arguments)
+    }
+
+    fn start_controllers(&mut self) -> Result<()> {
+        let (ca, accounts) = (self.credentials.ca(), self.credentials.service_accounts());
+        let (key, signing) = (accounts.key.display(), self.credentials.files("ca"));
+        let arguments = [
+            format!("--kubeconfig={}", self.config("controller-manager")),
+            format!("--secure-port={}", free_port()?),
+            format!("--root-ca-file={}", ca.display()),
+            format!("--service-account-private-key-file={key}"),
+            format!("--cluster-signing-cert-file={}", ca.display()),
+            format!("--cluster-signing-key-file={}", signing.key.display()),
+            "--bind-address=127.0.0.1".to_owned(),
+            "--leader-elect=false".to_owned(),
+            "--use-service-account-credentials".to_owned(),
+            "--allocate-node-cidrs=false".to_owned(),
+        ];
+        self.spawn("kube-controller-manager", &arguments)?;
+        let arguments = [
+            format!("--kubeconfig={}", self.config("scheduler")),
+            format!("--secure-port={}", free_port()?),
+            "--bind-address=127.0.0.1".to_owned(),
+            "--leader-elect=false".to_owned(),
+        ];
+        self.spawn("kube-scheduler", &arguments)?;
+        self.wait_until("the controllers run", &["-n", "default", "get", "serviceaccount", "default"])
+    }
+
+    fn start_fake_node(&mut self) -> Result<()> {
+        let arguments = [
+            format!("--kubeconfig={}", self.kubeconfig().display()),
+            format!("--config={}", self.bin.join("kwok.yaml").display()),
+            "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".to_owned(),
+            "--node-lease-duration-seconds=40".to_owned(),
+            "--cidr=10.245.0.0/16".to_owned(),
+        ];
+        self.spawn("kwok", &arguments)?;
+        self.apply(FAKE_NODE)?;
+        self.wait_until(
+            "the fake node is ready",
+            &["wait", "--for=condition=Ready", "--timeout=1s", "node/fake-0"],
+        )
+    }
+
+    fn config(&self, user: &str) -> String {
+        self.dir.path().join(format!("{user}.conf")).display().to_string()
+    }
+
+    fn spawn(&mut self, name: &'static str, arguments: &[String]) -> Result<()> {
+        let log = std::fs::File::options().append(true).create(true).open(self.log(name))?;
+        let process = Command::new(self.bin.join(name))
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        self.processes.push((name, process));
+        Ok(())
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{name}.log"))
+    }
+
+    /// Waits for a kubectl command to succeed.
+    fn wait_until(&mut self, what: &str, arguments: &[&str]) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let Err(error) = self.kubectl(arguments) else { return Ok(()) };
+            let logs: Vec<_> = self.processes.iter().map(|(name, _)| (*name, self.log(name))).collect();
+            for (name, process) in &mut self.processes {
+                if let Some(status) = process.try_wait()? {
+                    let log = logs.iter().find(|(it, _)| it == name).map(|(_, path)| path);
+                    let log = log.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+                    let tail: Vec<&str> = log.lines().rev().take(5).collect();
+                    bail!("{name} ended ({status}): {}", tail.join(" | "));
+                }
+            }
+            if start.elapsed() > READY_DEADLINE {
+                bail!("not after {READY_DEADLINE:?}: {what}: {error:#}");
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Nothing here is worth a graceful end: the state goes with the folder.
+        for (_, process) in self.processes.iter_mut().rev() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// A node in name only; kwok keeps it alive.
+const FAKE_NODE: &str = r#"
+apiVersion: v1
+kind: Node
+metadata:
+  name: fake-0
+  annotations: {kwok.x-k8s.io/node: fake}
+  labels: {type: kwok, kubernetes.io/hostname: fake-0, kubernetes.io/os: linux, kubernetes.io/arch: amd64}
+status:
+  capacity: {cpu: "4000", memory: 64Ti, pods: "5000", ephemeral-storage: 64Ti, nvidia.com/gpu: "512"}
+  allocatable: {cpu: "4000", memory: 64Ti, pods: "5000", ephemeral-storage: 64Ti, nvidia.com/gpu: "512"}
+"#;
+
+/// A port that was free a moment ago.
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
