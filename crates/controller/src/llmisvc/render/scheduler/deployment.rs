@@ -1,0 +1,89 @@
+//! The endpoint picker's Deployment.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::ObjectMeta;
+use llmd_api::meta::component;
+use llmd_api::serving::v1alpha2::SchedulerSpec;
+
+use super::{MAIN, accounts, command_line, config_args};
+use crate::children::{Child, ChildKind};
+use crate::llmisvc::render::tracing;
+use crate::llmisvc::service::Service;
+
+/// Makes replicas elect one that answers.
+const LEADER_ELECTION: &str = "ha-enable-leader-election";
+const TRACING: &str = "tracing";
+/// What the endpoint picker calls itself in traces.
+const TRACED_AS: &str = "inference-scheduler";
+
+pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, template: &PodSpec) -> Child {
+    let name = service.names().scheduler();
+    let labels = service.child_labels(component::ROUTER_SCHEDULER);
+    let selector = selector(service, &name, &labels);
+    let pod_labels =
+        scheduler.labels.clone().into_iter().chain(selector.clone()).chain(labels.clone()).collect();
+    let deployment = Deployment {
+        metadata: ObjectMeta {
+            name: Some(name),
+            namespace: Some(service.namespace.clone()),
+            labels: Some(labels),
+            ..ObjectMeta::default()
+        },
+        spec: Some(DeploymentSpec {
+            replicas: scheduler.replicas,
+            // Two versions that pick at once would contradict each other.
+            strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }),
+            selector: LabelSelector { match_labels: Some(selector), match_expressions: None },
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(pod_labels),
+                    annotations: Some(scheduler.annotations.clone()).filter(|it| !it.is_empty()),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod(service, scheduler, template)),
+            },
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    };
+    Child::new(ChildKind::Deployment, &deployment)
+}
+
+/// The live selector, which cannot be changed, or for a new Deployment the labels that no user can change.
+fn selector(service: &Service, name: &str, labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let live = service.facts.live.deployment(name).map(|it| it.selector.clone());
+    live.filter(|it| !it.is_empty()).unwrap_or_else(|| labels.clone())
+}
+
+fn pod(service: &Service, scheduler: &SchedulerSpec, template: &PodSpec) -> PodSpec {
+    let mut pod =
+        PodSpec { service_account_name: Some(accounts::name(service, template)), ..template.clone() };
+    for container in pod.containers.iter_mut().filter(|it| it.name == MAIN) {
+        complete(service, scheduler, container);
+    }
+    pod
+}
+
+/// What the controller adds to the endpoint picker's command line and environment.
+fn complete(service: &Service, scheduler: &SchedulerSpec, container: &mut Container) {
+    command_line::drop_empty(container);
+    if scheduler.replicas.is_some_and(|it| it > 1) {
+        add_missing(container, LEADER_ELECTION, "--ha-enable-leader-election");
+    }
+    if service.spec.tracing.is_some() {
+        add_missing(container, TRACING, "--tracing=true");
+        tracing::export_env(service, TRACED_AS, container);
+    }
+    config_args::configure(service, scheduler, container);
+    config_args::keep_live_spelling(service, container);
+}
+
+fn add_missing(container: &mut Container, flag: &str, argument: &str) {
+    if !command_line::has(container, &[flag]) {
+        container.args.get_or_insert_default().push(argument.to_owned());
+    }
+}
