@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use llmd_api::meta;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
 
@@ -77,6 +78,25 @@ impl Service {
             .and_then(|it| it.name.as_deref())
             .filter(|it| !it.is_empty())
             .unwrap_or(&self.name)
+    }
+
+    /// The pool that the service's pods are members of: the user's, or the managed one.
+    #[must_use]
+    pub fn pool_name(&self) -> String {
+        let scheduler = self.spec.router.as_ref().and_then(|it| it.scheduler.as_ref());
+        let reference = scheduler.and_then(|it| it.pool.as_ref()).and_then(|it| it.reference.as_ref());
+        reference.map_or_else(|| self.names().pool(), |it| it.name.clone())
+    }
+
+    /// Metadata of a child in the service's namespace.
+    #[must_use]
+    pub fn child_meta(&self, name: String, labels: BTreeMap<String, String>) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(name),
+            namespace: Some(self.namespace.clone()),
+            labels: Some(labels),
+            ..Default::default()
+        }
     }
 
     /// The labels that every child carries, with its role: `name`, `part-of` and `component`.

@@ -7,23 +7,42 @@
 use crate::children::Child;
 use crate::llmisvc::service::Service;
 
+pub mod accounts;
+pub mod check;
+pub mod dra;
 pub mod labels;
 pub mod mode;
+pub mod multi_node;
 pub mod pod;
+pub mod rbac;
 pub mod role;
 pub mod rollout;
+pub mod sidecar;
 pub mod single_node;
 pub mod template;
+pub mod tracing;
 pub mod workload_service;
 
+pub use check::check;
 pub use mode::Mode;
 pub use role::{PodPosition, Workload, WorkloadRole};
 
 /// The objects of this part.
 #[must_use]
 pub fn render(service: &Service) -> Vec<Child> {
-    let mut children: Vec<_> =
-        Workload::all(service).filter(|it| !it.is_multi_node()).map(|it| single_node::render(&it)).collect();
+    let mut children: Vec<_> = Workload::all(service).flat_map(|it| render_one(&it)).collect();
+    children.extend(dra::render(service));
     children.push(workload_service::render(service));
+    children
+}
+
+fn render_one(workload: &Workload<'_>) -> Vec<Child> {
+    let mut children = rbac::render(workload);
+    children.extend(accounts::render(workload));
+    children.push(if workload.is_multi_node() {
+        multi_node::render(workload)
+    } else {
+        single_node::render(workload)
+    });
     children
 }

@@ -45,6 +45,15 @@ pub fn new_selector(workload: &Workload<'_>) -> Map {
     labels
 }
 
+/// Labels of what the workload's pods run with: their account and its permissions.
+#[must_use]
+pub fn of_support(workload: &Workload<'_>) -> Map {
+    if workload.is_multi_node() {
+        return identity(workload.service);
+    }
+    workload.service.child_labels(component_of(workload, PodPosition::Single))
+}
+
 /// Labels of the object that runs the workload.
 #[must_use]
 pub fn of_object(workload: &Workload<'_>) -> Map {

@@ -1,21 +1,13 @@
-//! Small edits of pod specs, shared by everything that adds to a user's pod. What the user wrote stays.
+//! Small edits of pod specs for everything that adds to a user's pod. What the user wrote stays.
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec};
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
 
 /// The container that serves the model.
 pub const MAIN: &str = "main";
-/// The restartable init container that proxies between prefill and decode.
-pub const ROUTING_SIDECAR: &str = "llm-d-routing-sidecar";
 /// Environment variable whose words the presets append to the server's arguments.
-pub const ADDITIONAL_ARGS: &str = "VLLM_ADDITIONAL_ARGS";
+const ADDITIONAL_ARGS: &str = "VLLM_ADDITIONAL_ARGS";
 
 /// The container of this name.
-#[must_use]
-pub fn container<'a>(pod: &'a PodSpec, name: &str) -> Option<&'a Container> {
-    pod.containers.iter().find(|it| it.name == name)
-}
-
-/// The container of this name, to change.
 pub fn container_mut<'a>(pod: &'a mut PodSpec, name: &str) -> Option<&'a mut Container> {
     pod.containers.iter_mut().find(|it| it.name == name)
 }
@@ -31,49 +23,27 @@ pub fn init_container_mut<'a>(pod: &'a mut PodSpec, name: &str) -> Option<&'a mu
     pod.init_containers.iter_mut().flatten().find(|it| it.name == name)
 }
 
-/// Whether the pod has the routing sidecar.
-#[must_use]
-pub fn has_routing_sidecar(pod: &PodSpec) -> bool {
-    init_container(pod, ROUTING_SIDECAR).is_some()
-}
-
 /// A variable with a plain value.
 #[must_use]
 pub fn variable(name: &str, value: impl Into<String>) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.into()), value_from: None }
 }
 
-/// A variable whose value is a field of the pod, such as `spec.nodeName`.
-#[must_use]
-pub fn field_variable(name: &str, field_path: &str) -> EnvVar {
-    let field_ref = ObjectFieldSelector { field_path: field_path.to_owned(), ..Default::default() };
-    let source = EnvVarSource { field_ref: Some(field_ref), ..Default::default() };
-    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
-}
-
-/// Whether the container sets this variable itself.
-#[must_use]
-pub fn has_variable(container: &Container, name: &str) -> bool {
-    container.env.iter().flatten().any(|it| it.name == name)
-}
-
 /// Appends the variable unless the container sets one of that name.
 pub fn set_variable_default(container: &mut Container, variable: EnvVar) {
-    if !has_variable(container, &variable.name) {
-        container.env.get_or_insert_default().push(variable);
+    let env = container.env.get_or_insert_default();
+    if !env.iter().any(|it| it.name == variable.name) {
+        env.push(variable);
     }
 }
 
 /// Whether the container already gives its server the flag `flag`, as `--flag value` or `--flag=value`: in its
-/// arguments, in its command, in a shell script among those, or in [`ADDITIONAL_ARGS`].
+/// arguments, in its command, in a shell script among those, or in `VLLM_ADDITIONAL_ARGS`.
 #[must_use]
 pub fn mentions_flag(container: &Container, flag: &str) -> bool {
     let additional = container.env.iter().flatten().filter(|it| it.name == ADDITIONAL_ARGS);
-    container
-        .command
-        .iter()
-        .chain(&container.args)
-        .flatten()
+    let texts = container.command.iter().chain(&container.args).flatten();
+    texts
         .chain(additional.filter_map(|it| it.value.as_ref()))
         .flat_map(|it| it.split_whitespace())
         .any(|it| it == flag || it.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')))

@@ -1,7 +1,7 @@
 //! A workload whose replicas are single pods: a Deployment.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::labels::{self, Map};
 use super::{PodPosition, Workload, rollout, template};
@@ -18,14 +18,10 @@ pub fn render(workload: &Workload<'_>) -> Child {
     let mut pods = template::render(workload, PodPosition::Single);
     let pod_labels = pods.metadata.get_or_insert_default().labels.get_or_insert_default();
     pod_labels.extend(selector.clone());
+    let mut metadata = workload.service.child_meta(name, labels::of_object(workload));
+    metadata.annotations = template::non_empty(labels::object_annotations(workload));
     let deployment = Deployment {
-        metadata: ObjectMeta {
-            name: Some(name),
-            namespace: Some(workload.service.namespace.clone()),
-            labels: Some(labels::of_object(workload)),
-            annotations: template::non_empty(labels::object_annotations(workload)),
-            ..Default::default()
-        },
+        metadata,
         spec: Some(DeploymentSpec {
             replicas: workload.spec.replicas,
             selector: LabelSelector { match_labels: Some(selector), match_expressions: None },

@@ -1,7 +1,6 @@
 //! The Service in front of the pods that answer whole requests.
 
 use k8s_openapi::api::core::v1::{Service as KubeService, ServicePort, ServiceSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use llmd_api::meta::{self, component};
 
@@ -19,14 +18,10 @@ pub fn render(service: &Service) -> Child {
     let scheme = service.settings.workload_scheme();
     let mut object_labels = service.spec.workload.labels.clone();
     object_labels.extend(service.child_labels(component::WORKLOAD));
+    let mut metadata = service.child_meta(service.names().workload_service(), object_labels);
+    metadata.annotations = template::non_empty(labels::user_annotations(&service.spec.workload.annotations));
     let object = KubeService {
-        metadata: ObjectMeta {
-            name: Some(service.names().workload_service()),
-            namespace: Some(service.namespace.clone()),
-            labels: Some(object_labels),
-            annotations: template::non_empty(labels::user_annotations(&service.spec.workload.annotations)),
-            ..Default::default()
-        },
+        metadata,
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
             selector: Some(selector(service)),
