@@ -9,6 +9,8 @@ pub mod router;
 pub mod scaling;
 pub mod scheduler;
 pub mod storage;
+#[cfg(test)]
+mod testing;
 pub mod tracing;
 pub mod workload;
 
