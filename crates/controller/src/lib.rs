@@ -10,4 +10,5 @@ pub mod children;
 pub mod live;
 pub mod llmisvc;
 pub mod names;
+pub mod presets;
 pub mod settings;
