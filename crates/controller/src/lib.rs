@@ -11,4 +11,5 @@ pub mod live;
 pub mod llmisvc;
 pub mod names;
 pub mod presets;
+pub mod pki;
 pub mod settings;
