@@ -4,6 +4,7 @@
 use crate::children::Child;
 use crate::llmisvc::service::Service;
 
+pub mod certificate;
 pub mod monitoring;
 pub mod router;
 pub mod scaling;
@@ -21,6 +22,7 @@ pub fn render(service: &Service) -> Vec<Child> {
         return Vec::new();
     }
     let mut children = Vec::new();
+    children.extend(certificate::render(service));
     children.extend(workload::render(service));
     children.extend(scheduler::render(service));
     children.extend(router::render(service));

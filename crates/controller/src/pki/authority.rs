@@ -5,9 +5,7 @@
 //! state machine and idempotent: processes that race take the same step or find it taken.
 
 use jiff::{SignedDuration, Timestamp};
-use rcgen::{
-    BasicConstraints, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 use super::certificate::{Certificate, KeyedCertificate, bundle};
 use super::{LEAF_LIFE, PkiError, SubjectNames, new_key, parameters};

@@ -72,7 +72,9 @@ pub async fn ensure(client: &Client, namespace: &str, now: Timestamp) -> Result<
         };
         match write(&secrets, live, &next).await {
             Ok(()) => return Ok(next),
-            Err(kube::Error::Api(it)) if attempt < ATTEMPTS && (it.is_conflict() || it.is_already_exists()) => {
+            Err(kube::Error::Api(it))
+                if attempt < ATTEMPTS && (it.is_conflict() || it.is_already_exists()) =>
+            {
                 attempt += 1;
             }
             Err(error) => return Err(failed(error)),
@@ -108,7 +110,11 @@ pub async fn follow(
 }
 
 /// Creates the Secret, or replaces the version that was read.
-async fn write(secrets: &Api<Secret>, live: Option<Secret>, authority: &Authority) -> Result<(), kube::Error> {
+async fn write(
+    secrets: &Api<Secret>,
+    live: Option<Secret>,
+    authority: &Authority,
+) -> Result<(), kube::Error> {
     let data = Some(to_data(authority));
     match live {
         None => {

@@ -34,6 +34,12 @@ pub fn managed(service: &Service) -> Option<&SchedulerSpec> {
     (!has_foreign_pool).then_some(scheduler)
 }
 
+/// Name of the endpoint picker's Service, when the service has one of its own.
+#[must_use]
+pub fn service_name(service: &Service) -> Option<String> {
+    managed(service).map(|it| service::name(service, it))
+}
+
 /// The objects of this part.
 #[must_use]
 pub fn render(service: &Service) -> Vec<Child> {
