@@ -8,18 +8,26 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SectionError {
-    /// Condition that turns False: one of [`llmd_api::serving::conditions`].
+    /// Condition that reports it: one of [`llmd_api::serving::conditions`].
     pub condition: &'static str,
     /// Reason of that condition.
     pub reason: &'static str,
     /// What is wrong, at which field, and how to mend it.
     pub message: String,
+    /// Whether it is not known if anything is wrong: the condition becomes Unknown instead of False.
+    pub unknown: bool,
 }
 
 impl SectionError {
     /// An error of `condition` with `reason`.
     #[must_use]
     pub const fn new(condition: &'static str, reason: &'static str, message: String) -> Self {
-        Self { condition, reason, message }
+        Self { condition, reason, message, unknown: false }
+    }
+
+    /// The same error when it cannot be told whether anything is wrong.
+    #[must_use]
+    pub fn unknown(self) -> Self {
+        Self { unknown: true, ..self }
     }
 }

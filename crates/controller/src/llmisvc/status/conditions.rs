@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use llmd_api::serving::conditions as types;
 use llmd_api::serving::status::Condition;
 
+use crate::llmisvc::section::SectionError;
+
 /// The conditions that `Ready` depends on. Where several became unhappy in the same second, the first one in
 /// this order explains `Ready`: causes stand before consequences.
 const LIVING: [&str; 3] = [types::PRESETS_COMBINED, types::WORKLOADS_READY, types::ROUTER_READY];
@@ -66,6 +68,13 @@ impl Verdict {
             Self::False(_) => "False",
             Self::Unknown(_) => "Unknown",
         }
+    }
+
+    /// What a section's error says of its condition.
+    #[must_use]
+    pub fn of_error(error: &SectionError) -> Self {
+        let verdict = if error.unknown { Self::unknown } else { Self::no };
+        verdict(error.reason, &error.message)
     }
 
     fn of(condition: &Condition) -> Self {

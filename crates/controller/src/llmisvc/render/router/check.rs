@@ -8,8 +8,8 @@ use super::model_routing::MAX_MATCHES_PER_RULE;
 use super::{http, managed_spec, models, route};
 use crate::children::ChildKind;
 use crate::llmisvc::facts::routing::parent_gateway;
+use crate::llmisvc::section::SectionError;
 use crate::llmisvc::service::Service;
-use crate::llmisvc::status::SectionFailure;
 
 /// Reason of references to objects that do not exist.
 const REFS_INVALID: &str = "RefsInvalid";
@@ -22,7 +22,7 @@ const MAX_BACKENDS_PER_RULE: usize = 16;
 
 /// Everything that is wrong with the section `router`, except its scheduler.
 #[must_use]
-pub fn check(service: &Service) -> Vec<SectionFailure> {
+pub fn check(service: &Service) -> Vec<SectionError> {
     if service.is_stopped() {
         return Vec::new();
     }
@@ -32,7 +32,7 @@ pub fn check(service: &Service) -> Vec<SectionFailure> {
 }
 
 /// `router.gateway.refs` name gateways that exist.
-fn gateway_references(service: &Service) -> Option<SectionFailure> {
+fn gateway_references(service: &Service) -> Option<SectionError> {
     let gateway = service.spec.router.as_ref()?.gateway.as_ref()?;
     let keys = gateway
         .refs
@@ -44,7 +44,7 @@ fn gateway_references(service: &Service) -> Option<SectionFailure> {
 }
 
 /// `router.route.http.refs` name routes that exist.
-fn route_references(service: &Service) -> Option<SectionFailure> {
+fn route_references(service: &Service) -> Option<SectionError> {
     let missing =
         http(service)?.refs.iter().filter(|it| !service.facts.routing.routes.contains_key(&it.name));
     let missing = missing.map(|it| format!("HTTPRoute {}/{} does not exist", service.namespace, it.name));
@@ -52,7 +52,7 @@ fn route_references(service: &Service) -> Option<SectionFailure> {
 }
 
 /// Every referenced route has parents, and those that are gateways exist.
-fn route_parents(service: &Service) -> Option<SectionFailure> {
+fn route_parents(service: &Service) -> Option<SectionError> {
     let routes = service.facts.routing.routes.iter();
     let lacks = routes.flat_map(|(name, it)| lacking_parents(service, name, it));
     invalid(types::HTTP_ROUTES_READY, "HTTPRoute target validation failed: ", lacks)
@@ -75,10 +75,10 @@ fn missing_gateways(service: &Service, spec: &HttpRouteSpec) -> impl Iterator<It
 }
 
 /// The managed route can be made: there is a spec for it, its gateways exist, it keeps within the limits.
-fn managed_route(service: &Service) -> Option<SectionFailure> {
+fn managed_route(service: &Service) -> Option<SectionError> {
     route(service)?;
     let failure =
-        |message: String| Some(SectionFailure::new(types::HTTP_ROUTES_READY, RECONCILE_ERROR, message));
+        |message: String| Some(SectionError::new(types::HTTP_ROUTES_READY, RECONCILE_ERROR, message));
     if http(service).is_some_and(|it| !it.refs.is_empty()) {
         return None;
     }
@@ -116,9 +116,8 @@ fn invalid(
     condition: &'static str,
     introduction: &str,
     problems: impl Iterator<Item = String>,
-) -> Option<SectionFailure> {
+) -> Option<SectionError> {
     let problems: Vec<String> = problems.collect();
-    (!problems.is_empty()).then(|| {
-        SectionFailure::new(condition, REFS_INVALID, format!("{introduction}{}", problems.join("; ")))
-    })
+    (!problems.is_empty())
+        .then(|| SectionError::new(condition, REFS_INVALID, format!("{introduction}{}", problems.join("; "))))
 }

@@ -7,9 +7,10 @@
 use llmd_api::gateway::{HttpRouteSpec, RouteParentStatus};
 use llmd_api::meta;
 
-use super::{backend, scheduler};
+use super::backend;
 use crate::children::ChildKind;
 use crate::live::LiveRoute;
+use crate::llmisvc::render::scheduler;
 use crate::llmisvc::service::Service;
 
 /// Writes the API group of the managed pool into the backends that name it.
@@ -28,7 +29,7 @@ pub fn apply(service: &Service, spec: &mut HttpRouteSpec) {
 /// Whether the controller makes this service's pool.
 #[must_use]
 pub fn has_managed_pool(service: &Service) -> bool {
-    scheduler(service).is_some_and(|it| it.pool.as_ref().is_none_or(|it| it.reference.is_none()))
+    scheduler::managed(service).is_some()
 }
 
 /// The kind of pool that routes to this service name.
