@@ -46,3 +46,6 @@ fn render_one(workload: &Workload<'_>) -> Vec<Child> {
     });
     children
 }
+
+#[cfg(test)]
+mod tests;
