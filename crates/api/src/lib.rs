@@ -17,5 +17,6 @@ pub mod meta;
 pub mod metric_names;
 pub mod names;
 pub mod openai;
+pub mod pod_merge;
 pub mod serving;
 pub mod vllm;

@@ -12,4 +12,5 @@ pub mod llmisvc;
 pub mod names;
 pub mod presets;
 pub mod pki;
+pub mod quantity;
 pub mod settings;
