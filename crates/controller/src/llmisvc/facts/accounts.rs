@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{Api, Client};
 use llmd_api::serving::v1alpha2::LLMInferenceServiceSpec;
@@ -62,7 +62,8 @@ impl From<&ServiceAccount> for Account {
     }
 }
 
-/// Names of the service accounts that the pods of an effective spec ask for.
+/// Names of the service accounts that the pods of an effective spec ask for. The endpoint picker's is not among them:
+/// its account is looked up with everything else about it.
 #[must_use]
 pub fn named_in(spec: &LLMInferenceServiceSpec) -> BTreeSet<String> {
     let scheduler = spec.router.as_ref().and_then(|it| it.scheduler.as_ref());
@@ -72,7 +73,6 @@ pub fn named_in(spec: &LLMInferenceServiceSpec) -> BTreeSet<String> {
         spec.workload.worker.as_ref(),
         spec.prefill.as_ref().and_then(|it| it.template.as_ref()),
         spec.prefill.as_ref().and_then(|it| it.worker.as_ref()),
-        scheduler.and_then(|it| it.template.as_ref()),
         tokenizer.and_then(|it| it.template.as_ref()),
     ]
     .into_iter()
@@ -96,9 +96,8 @@ pub async fn gather(
         let object = accounts.get_opt(&name).await?;
         Ok::<_, kube::Error>((name, object))
     });
-    let default = accounts.get_opt(DEFAULT).await?;
-    let named = try_join_all(lookups).await?.into_iter().collect();
-    Ok(AccountFacts::from_objects(default.as_ref(), &named))
+    let (default, named) = try_join(accounts.get_opt(DEFAULT), try_join_all(lookups)).await?;
+    Ok(AccountFacts::from_objects(default.as_ref(), &named.into_iter().collect()))
 }
 
 #[cfg(test)]
@@ -127,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn every_pod_template_of_the_spec_is_asked_for_its_account() {
+    fn every_pod_that_loads_a_model_is_asked_for_its_account() {
         let spec: LLMInferenceServiceSpec = serde_saphyr::from_str(
             "{template: {serviceAccountName: a}, worker: {serviceAccountName: b},
               prefill: {template: {serviceAccountName: c}, worker: {serviceAccountName: ''}},
               router: {scheduler: {template: {serviceAccountName: d},
-                                   tokenizer: {template: {serviceAccountName: a}}}}}",
+                                   tokenizer: {template: {serviceAccountName: e}}}}}",
         )
         .unwrap();
-        assert_eq!(named_in(&spec).into_iter().collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        assert_eq!(named_in(&spec).into_iter().collect::<Vec<_>>(), ["a", "b", "c", "e"]);
     }
 }

@@ -5,7 +5,6 @@ use k8s_openapi::api::core::v1::{LocalObjectReference, ObjectReference, ServiceA
 
 use super::{PodPosition, Workload, labels, sidecar};
 use crate::children::{Child, ChildKind};
-use crate::llmisvc::facts::accounts::Account;
 
 /// Which account the pods of a workload run with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,17 +41,7 @@ impl<'a> AccountChoice<'a> {
     }
 }
 
-/// What is known of the account: the user's own, otherwise the default one, whose secrets a generated account copies.
-#[must_use]
-pub fn account<'a>(workload: &Workload<'a>) -> Option<&'a Account> {
-    let facts = &workload.service.facts.accounts;
-    match AccountChoice::of(workload) {
-        AccountChoice::Named(name, _) => facts.named.get(name),
-        AccountChoice::Generated(_) | AccountChoice::Default => Some(&facts.default),
-    }
-}
-
-/// The generated account, where the workload needs one.
+/// The generated account, where the workload needs one. It may use what the namespace's default account may use.
 #[must_use]
 pub fn render(workload: &Workload<'_>) -> Option<Child> {
     let AccountChoice::Generated(name) = AccountChoice::of(workload) else { return None };

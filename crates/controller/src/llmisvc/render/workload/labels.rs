@@ -16,18 +16,15 @@ pub type Map = BTreeMap<String, String>;
 /// Key prefixes of the service's labels that its workload objects and pods carry too.
 const LABEL_PREFIXES: &[&str] = &["kueue.x-k8s.io", "internal.serving.kserve.io/localmodel"];
 
-/// The same for annotations of Deployments and their pods.
-const DEPLOYMENT_ANNOTATION_PREFIXES: &[&str] =
-    &["k8s.v1.cni.cncf.io", "kueue.x-k8s.io", "prometheus.io", "internal.serving.kserve.io/localmodel"];
+/// Key prefixes of the service's annotations that its workload objects and pods carry too.
+const ANNOTATION_PREFIXES: &[&str] =
+    &["k8s.v1.cni.cncf.io", "kueue.x-k8s.io", "internal.serving.kserve.io/localmodel"];
 
-/// The same for annotations of LeaderWorkerSets and their pods.
-const GROUP_ANNOTATION_PREFIXES: &[&str] = &[
-    "k8s.v1.cni.cncf.io",
-    "kueue.x-k8s.io",
-    "prometheus.io",
-    "internal.serving.kserve.io/localmodel",
-    "leaderworkerset.sigs.k8s.io",
-];
+/// The same for LeaderWorkerSets and their pods, in addition.
+const GROUP_ANNOTATION_PREFIXES: &[&str] = &["leaderworkerset.sigs.k8s.io"];
+
+/// The same for pods that answer requests, which are those that have metrics to scrape.
+const SERVING_ANNOTATION_PREFIXES: &[&str] = &["prometheus.io"];
 
 /// The labels by which every object of the service is found.
 #[must_use]
@@ -75,15 +72,21 @@ pub fn of_pods(workload: &Workload<'_>, position: PodPosition) -> Map {
 /// Annotations of the object that runs the workload.
 #[must_use]
 pub fn object_annotations(workload: &Workload<'_>) -> Map {
-    let prefixes =
-        if workload.is_multi_node() { GROUP_ANNOTATION_PREFIXES } else { DEPLOYMENT_ANNOTATION_PREFIXES };
-    with_prefix(&workload.service.annotations, prefixes)
+    let given = &workload.service.annotations;
+    let mut annotations = with_prefix(given, ANNOTATION_PREFIXES);
+    if workload.is_multi_node() {
+        annotations.extend(with_prefix(given, GROUP_ANNOTATION_PREFIXES));
+    }
+    annotations
 }
 
-/// Annotations of the workload's pods.
+/// Annotations of the workload's pods at `position`.
 #[must_use]
-pub fn pod_annotations(workload: &Workload<'_>) -> Map {
+pub fn pod_annotations(workload: &Workload<'_>, position: PodPosition) -> Map {
     let mut annotations = object_annotations(workload);
+    if position == serving_position(workload) {
+        annotations.extend(with_prefix(&workload.service.annotations, SERVING_ANNOTATION_PREFIXES));
+    }
     annotations.extend(user_annotations(&workload.spec.annotations));
     annotations
 }

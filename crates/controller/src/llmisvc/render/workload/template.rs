@@ -21,7 +21,7 @@ pub fn render(workload: &Workload<'_>, position: PodPosition) -> PodTemplateSpec
     tracing::inject(workload, &mut pod);
     let metadata = ObjectMeta {
         labels: Some(labels::of_pods(workload, position)),
-        annotations: non_empty(labels::pod_annotations(workload)),
+        annotations: non_empty(labels::pod_annotations(workload, position)),
         ..Default::default()
     };
     PodTemplateSpec { metadata: Some(metadata), spec: Some(pod) }

@@ -78,6 +78,30 @@ fn the_main_pods_serve_both_roles_until_prefill_has_pods_of_its_own() {
 }
 
 #[test]
+fn only_pods_that_serve_are_scraped() {
+    let mut service = with_spec(&format!("{{template: {POD}, worker: {POD}}}"));
+    service.annotations.insert("prometheus.io/port".to_owned(), "8000".to_owned());
+    let set = object(&service, ChildKind::LeaderWorkerSet, "qwen-kserve-mn");
+    let group = &set["spec"]["leaderWorkerTemplate"];
+    assert_eq!(group["leaderTemplate"]["metadata"]["annotations"], json!({"prometheus.io/port": "8000"}));
+    assert_eq!(group["workerTemplate"]["metadata"]["annotations"], Value::Null);
+    assert_eq!(set["metadata"]["annotations"], Value::Null);
+}
+
+#[test]
+fn annotations_of_the_local_cache_reach_objects_and_pods() {
+    let mut service = with_spec(&format!("{{template: {POD}}}"));
+    let (key, value) = ("internal.serving.kserve.io/localmodel-pvc-name", "cache-gpu");
+    service.annotations.insert(key.to_owned(), value.to_owned());
+    service.labels.insert("internal.serving.kserve.io/localmodel".to_owned(), "cache".to_owned());
+    let deployment = main_deployment(&service);
+    for it in [&deployment, &deployment["spec"]["template"]] {
+        assert_eq!(it["metadata"]["annotations"][key], value);
+        assert_eq!(it["metadata"]["labels"]["internal.serving.kserve.io/localmodel"], "cache");
+    }
+}
+
+#[test]
 fn the_service_speaks_the_scheme_of_the_workloads() {
     let mut service = with_spec("{}");
     let port = |service: &Service| {
