@@ -10,7 +10,7 @@ pub mod children;
 pub mod live;
 pub mod llmisvc;
 pub mod names;
-pub mod presets;
 pub mod pki;
+pub mod presets;
 pub mod quantity;
 pub mod settings;

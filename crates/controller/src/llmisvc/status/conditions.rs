@@ -40,6 +40,8 @@ const OWN: [&str; 18] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     True,
+    /// True, and that needs a reason: the condition tells of something bad.
+    Noted(Reason),
     False(Reason),
     Unknown(Reason),
 }
@@ -52,6 +54,11 @@ pub struct Reason {
 }
 
 impl Verdict {
+    /// True, with the reason.
+    pub fn noted(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Noted(Reason { reason: reason.into(), message: message.into() })
+    }
+
     /// False, with the reason.
     pub fn no(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self::False(Reason { reason: reason.into(), message: message.into() })
@@ -64,7 +71,7 @@ impl Verdict {
 
     const fn status(&self) -> &'static str {
         match self {
-            Self::True => "True",
+            Self::True | Self::Noted(_) => "True",
             Self::False(_) => "False",
             Self::Unknown(_) => "Unknown",
         }
@@ -77,13 +84,10 @@ impl Verdict {
         verdict(error.reason, &error.message)
     }
 
+    /// What an unhappy condition says, to be repeated by another.
     fn of(condition: &Condition) -> Self {
         let reason = Reason { reason: condition.reason.clone(), message: condition.message.clone() };
-        match condition.status.as_str() {
-            "True" => Self::True,
-            "False" => Self::False(reason),
-            _ => Self::Unknown(reason),
-        }
+        if condition.status == "False" { Self::False(reason) } else { Self::Unknown(reason) }
     }
 }
 
@@ -117,7 +121,7 @@ impl Conditions {
         let status = verdict.status();
         let reason = match verdict {
             Verdict::True => None,
-            Verdict::False(it) | Verdict::Unknown(it) => Some(it),
+            Verdict::Noted(it) | Verdict::False(it) | Verdict::Unknown(it) => Some(it),
         };
         let (reason, message) = reason.map(|it| (it.reason, it.message)).unwrap_or_default();
         let severity = if type_ == types::READY || LIVING.contains(&type_) { "" } else { "Info" };

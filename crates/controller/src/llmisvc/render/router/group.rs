@@ -84,7 +84,7 @@ pub fn awaited<'a>(object: &LLMInferenceService, peers: impl IntoIterator<Item =
 }
 
 /// The group in the spec, or the one that a baseRef gave and the status tells.
-fn group_of(object: &LLMInferenceService) -> Option<&str> {
+pub fn group_of(object: &LLMInferenceService) -> Option<&str> {
     let spec = object.spec.router.as_ref().and_then(|it| it.route.as_ref()?.group.as_deref());
     spec.or_else(|| Some(object.status.as_ref()?.router.as_ref()?.group.as_ref()?.name.as_str()))
 }
