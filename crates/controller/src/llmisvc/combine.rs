@@ -6,11 +6,11 @@
 //! filled in ([`rendering`]), and what only the controller can know is added ([`completion`]).
 
 mod completion;
-mod document;
-mod place;
+pub(crate) mod document;
+pub(crate) mod place;
 pub mod presets;
 mod rendering;
-mod strategic_merge;
+pub(crate) mod strategic_merge;
 mod template;
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub fn render(service: &Service) -> Vec<Child> {
     }
     let mut children = Vec::new();
     children.extend(certificate::render(service));
+    children.extend(storage::render(service));
     children.extend(workload::render(service));
     children.extend(scheduler::render(service));
     children.extend(router::render(service));

@@ -2,21 +2,37 @@
 //!
 //! The scheme of `spec.model.uri` decides: hf, s3 and http(s) are downloaded by an init container, pvc and
 //! oci+native are mounted, oci runs beside the serving container. Every function here is pure; what can be wrong
-//! is found by the checks before, and a pod whose model cannot be attached stays as it is.
+//! is found by [`check`] before, and what cannot be attached leaves the pod as it is.
 
 use k8s_openapi::api::core::v1::PodSpec;
 
 use self::initializer::Pair;
-use self::uri::ModelUri;
+use self::lora::Adapter;
+use self::source::Source;
+use crate::children::Child;
 use crate::live::LivePodTemplate;
 use crate::llmisvc::render::workload::pod::MAIN;
 use crate::llmisvc::render::workload::{PodPosition, Workload};
 use crate::llmisvc::service::Service;
 
+mod ca_bundle;
+mod check;
+mod credentials;
 mod edit;
+mod image_volume;
 mod initializer;
+mod kv_tiers;
+pub mod local_cache;
+mod lora;
+mod modelcar;
+mod overlay;
 mod pvc;
+mod quantity;
+mod s3;
+mod source;
 pub mod uri;
+
+pub use check::{Warning, check, image_volume_gap, warnings};
 
 /// Where servers look for the model; presets name it.
 pub const MODEL_PATH: &str = "/mnt/models";
@@ -36,6 +52,12 @@ struct Target<'a> {
     live: Option<&'a LivePodTemplate>,
 }
 
+/// What of the service's storage lies outside its pods.
+#[must_use]
+pub fn render(service: &Service) -> Vec<Child> {
+    ca_bundle::render(service).into_iter().collect()
+}
+
 /// Attaches everything that the pods of `workload` at `position` read from storage.
 pub fn attach(workload: &Workload<'_>, position: PodPosition, pod: &mut PodSpec) {
     let target = Target {
@@ -44,7 +66,10 @@ pub fn attach(workload: &Workload<'_>, position: PodPosition, pod: &mut PodSpec)
         tokenizer_only: false,
         live: live_pods(workload, position),
     };
-    attach_model(workload.service, &target, pod);
+    let adapters = lora::adapters(workload.service).into_iter().filter_map(|(_, it)| it.ok());
+    attach_model(workload.service, &target, &adapters.collect::<Vec<_>>(), pod);
+    kv_tiers::attach(workload.spec, pod);
+    edit::open_for_mounts(pod, initializer::VOLUME);
 }
 
 /// Attaches the tokenizer's files to the pod of the tokenizer Deployment.
@@ -56,29 +81,33 @@ pub fn attach_tokenizer_model(service: &Service, pod: &mut PodSpec) {
         tokenizer_only: true,
         live: live.map(|it| &it.pod),
     };
-    attach_model(service, &target, pod);
+    attach_model(service, &target, &[], pod);
 }
 
-fn attach_model(service: &Service, target: &Target<'_>, pod: &mut PodSpec) {
-    let Some(Ok(uri)) = model_uri(service) else { return };
-    edit::take_init_container(pod, initializer::NAME);
-    match &uri {
-        ModelUri::Claim(it) => pvc::mount(pod, target.container, CLAIM_VOLUME, it, target.path),
-        ModelUri::Download(it) => {
-            let pair = Pair { uri: it.uri.clone(), destination: MODEL_PATH.to_owned() };
-            initializer::attach(service, target, pod, &[pair], MODEL_PATH);
+/// Attaches the model and its adapters. The user's own init container matters only where something is downloaded.
+fn attach_model(service: &Service, target: &Target<'_>, adapters: &[Adapter], pod: &mut PodSpec) {
+    let Ok(Some(source)) = source::of(service) else { return };
+    let overlay = edit::take_init_container(pod, initializer::NAME);
+    let mut pairs: Vec<Pair> = lora::downloads(adapters).collect();
+    match &source {
+        Source::Download(uri) => {
+            pairs.insert(0, Pair { uri: uri.clone(), destination: MODEL_PATH.to_owned() });
         }
-        ModelUri::Image { .. } => {}
+        Source::Claim(it) => pvc::mount(pod, target.container, CLAIM_VOLUME, it, target.path),
+        Source::ImageVolume(reference) => image_volume::mount(pod, target.container, reference, target.path),
+        Source::Modelcar(reference) => {
+            let settings = &service.settings.storage_initializer;
+            modelcar::attach(settings, pod, target.container, reference, target.path);
+        }
     }
-}
-
-/// The model's place; `None` when the service attaches nothing.
-fn model_uri(service: &Service) -> Option<Result<ModelUri, uri::UriError>> {
-    let initializer = service.spec.storage_initializer.as_ref();
-    if initializer.and_then(|it| it.enabled) == Some(false) {
-        return None;
+    if !pairs.is_empty() {
+        let parent = match source {
+            Source::Modelcar(_) => modelcar::parent(target.path).to_owned(),
+            _ => initializer::common_parent(&pairs),
+        };
+        initializer::attach(service, target, pod, &pairs, &parent, overlay);
     }
-    Some(service.spec.model.as_ref()?.uri.parse())
+    lora::attach(service, pod, adapters);
 }
 
 /// What is running of these pods.

@@ -30,10 +30,29 @@ pub(super) fn add_mount(container: &mut Container, mount: VolumeMount) {
 }
 
 /// Adds a variable or replaces the one of its name.
-pub(super) fn set_env(container: &mut Container, variable: EnvVar) {
+pub(super) fn set_variable(container: &mut Container, variable: EnvVar) {
     let env = container.env.get_or_insert_default();
     match env.iter_mut().find(|it| it.name == variable.name) {
         Some(it) => *it = variable,
         None => env.push(variable),
+    }
+}
+
+/// The plain value of a variable.
+pub(super) fn value<'a>(container: &'a Container, name: &str) -> Option<&'a str> {
+    container.env.iter().flatten().find(|it| it.name == name)?.value.as_deref()
+}
+
+/// Lets mount points be made below the mounts of `volume` where the containers mount something else there: below a
+/// read-only mount the container runtime cannot make them.
+pub(super) fn open_for_mounts(pod: &mut PodSpec, volume: &str) {
+    for mounts in pod.containers.iter_mut().filter_map(|it| it.volume_mounts.as_mut()) {
+        let paths: Vec<String> = mounts.iter().map(|it| it.mount_path.clone()).collect();
+        for mount in mounts.iter_mut().filter(|it| it.name == volume) {
+            let below = format!("{}/", mount.mount_path.trim_end_matches('/'));
+            if paths.iter().any(|it| it.starts_with(&below)) {
+                mount.read_only = None;
+            }
+        }
     }
 }

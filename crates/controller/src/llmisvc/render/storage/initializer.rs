@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{MODEL_PATH, Target, edit};
+use super::{MODEL_PATH, Target, ca_bundle, credentials, edit, overlay};
 use crate::live::LivePodTemplate;
 use crate::llmisvc::render::workload::pod;
 use crate::llmisvc::service::Service;
@@ -30,14 +30,15 @@ pub(super) struct Pair {
     pub destination: String,
 }
 
-/// Adds the init container with its volume, and mounts what it fetched into the target container. `parent` is
-/// where the volume is mounted, above every destination.
+/// Adds the init container with its volume, and mounts what it fetches into the target container. `parent` is
+/// where the volume is mounted, above every destination; `overlay` is the user's own container of this name.
 pub(super) fn attach(
     service: &Service,
     target: &Target<'_>,
     pod: &mut PodSpec,
     pairs: &[Pair],
     parent: &str,
+    overlay: Option<Container>,
 ) {
     edit::add_volume(
         pod,
@@ -53,14 +54,39 @@ pub(super) fn attach(
     }
     let mut container = blank(&service.settings.storage_initializer, target.live, pairs);
     container.volume_mounts = Some(vec![mount(parent)]);
-    if pairs.iter().any(|it| it.uri.starts_with("hf://")) && wants_hub_tuning(target.live) {
+    credentials::attach(service, pod, &mut container);
+    if pairs.iter().any(Pair::is_on_hub) && wants_hub_tuning(target.live) {
         add_hub_tuning(&mut container);
     }
     if target.tokenizer_only {
-        edit::set_env(&mut container, pod::variable("STORAGE_ALLOW_PATTERNS", TOKENIZER_FILES));
+        edit::set_variable(&mut container, pod::variable("STORAGE_ALLOW_PATTERNS", TOKENIZER_FILES));
     }
     add_decryption(service, &mut container);
+    if let Some(overlay) = overlay {
+        container = overlay::merge(&container, overlay);
+    }
+    if !matches!(pairs, [only] if only.is_on_hub() && only.destination == MODEL_PATH) {
+        ca_bundle::attach(service, pod, &mut container);
+    }
     pod.init_containers.get_or_insert_default().push(container);
+}
+
+/// The deepest folder that holds every destination.
+pub(super) fn common_parent(pairs: &[Pair]) -> String {
+    let mut paths = pairs.iter().map(|it| it.destination.split('/').collect::<Vec<_>>());
+    let first = paths.next().unwrap_or_default();
+    let common = paths.fold(first, |common, path| {
+        let n_shared = common.iter().zip(&path).take_while(|(a, b)| a == b).count();
+        common[..n_shared].to_vec()
+    });
+    let parent = common.join("/");
+    if parent.is_empty() { "/".to_owned() } else { parent }
+}
+
+impl Pair {
+    fn is_on_hub(&self) -> bool {
+        self.uri.starts_with("hf://")
+    }
 }
 
 /// The container as the installation configures it. A running workload keeps its image, so that an upgrade of the
@@ -110,8 +136,8 @@ fn add_hub_tuning(container: &mut Container) {
 fn add_decryption(service: &Service, container: &mut Container) {
     let confidential = service.spec.model.as_ref().and_then(|it| it.confidential.as_ref());
     let Some(confidential) = confidential.filter(|it| it.enabled) else { return };
-    edit::set_env(container, pod::variable("CONFIDENTIAL_ENABLED", "true"));
+    edit::set_variable(container, pod::variable("CONFIDENTIAL_ENABLED", "true"));
     if let Some(id) = confidential.resource_id.as_deref().filter(|it| !it.is_empty()) {
-        edit::set_env(container, pod::variable("CONFIDENTIAL_RESOURCE_ID", id));
+        edit::set_variable(container, pod::variable("CONFIDENTIAL_RESOURCE_ID", id));
     }
 }
