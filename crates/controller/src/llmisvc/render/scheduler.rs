@@ -17,9 +17,11 @@ mod config_args;
 mod default_config;
 mod deployment;
 mod document;
+mod migrations;
 mod pool;
 mod rbac;
 mod service;
+mod tokenizer;
 
 pub use accounts::is_legacy_auth_binding;
 
@@ -40,6 +42,27 @@ pub fn service_name(service: &Service) -> Option<String> {
     managed(service).map(|it| service::name(service, it))
 }
 
+/// Whether the service has an endpoint picker of its own.
+#[must_use]
+pub fn has_endpoint_picker(service: &Service) -> bool {
+    managed(service).is_some_and(|it| it.template.is_some())
+}
+
+/// Whether the service has a tokenizer.
+#[must_use]
+pub fn has_tokenizer(service: &Service) -> bool {
+    managed(service).is_some_and(|it| tokenizer::template(service, it).is_some())
+}
+
+/// Plugins of the given configuration that will go away, for a warning to the user.
+#[must_use]
+pub fn deprecated_plugins(service: &Service) -> Vec<&'static str> {
+    let text = managed(service).and_then(|it| config_args::given_text(service, it));
+    let config = text.and_then(|it| document::read(&it));
+    let uses_it = config.is_some_and(|it| document::has_plugin(&it, migrations::PRECISE_SCORER));
+    uses_it.then_some(migrations::PRECISE_SCORER).into_iter().collect()
+}
+
 /// The objects of this part.
 #[must_use]
 pub fn render(service: &Service) -> Vec<Child> {
@@ -49,8 +72,11 @@ pub fn render(service: &Service) -> Vec<Child> {
         children.extend(accounts::render(service, template));
         children.extend(rbac::render(service, template));
         children.push(service::render(service, scheduler, template));
-        children.push(deployment::render(service, scheduler, template));
+        // Where there is no pod, `check` has said why.
+        let pod = deployment::pod(service, scheduler, template);
+        children.extend(pod.ok().map(|it| deployment::render(service, scheduler, it)));
     }
+    children.extend(tokenizer::render(service, scheduler));
     children
 }
 
@@ -58,21 +84,23 @@ pub fn render(service: &Service) -> Vec<Child> {
 #[must_use]
 pub fn check(service: &Service) -> Vec<SectionError> {
     let Some(scheduler) = managed(service) else { return Vec::new() };
-    let mut errors = Vec::from_iter(config_args::check(service));
-    if let Some(template) = &scheduler.template
-        && !has_main(template)
-    {
-        errors.push(SectionError::new(
-            SCHEDULER_WORKLOAD_READY,
-            RECONCILE_ERROR,
-            format!("spec.router.scheduler.template.containers: no container is called {MAIN:?}; name the endpoint picker's container {MAIN:?}"),
-        ));
-    }
-    errors
+    let template = scheduler.template.as_ref();
+    let problems = [
+        template.filter(|it| !has_main(it)).map(|_| NO_MAIN.to_owned()),
+        template.and_then(|it| deployment::pod(service, scheduler, it).err()).map(|it| it.to_string()),
+    ];
+    let problems = problems.into_iter().flatten();
+    config_args::check(service)
+        .into_iter()
+        .chain(problems.map(|it| SectionError::new(SCHEDULER_WORKLOAD_READY, RECONCILE_ERROR, it)))
+        .collect()
 }
 
 /// Reason of the condition `SchedulerWorkloadReady` when the section cannot be rendered.
 const RECONCILE_ERROR: &str = "SchedulerReconcileError";
+
+const NO_MAIN: &str = "spec.router.scheduler.template.containers: none is called \"main\"; give the endpoint picker's \
+                       container that name";
 
 fn has_main(template: &PodSpec) -> bool {
     template.containers.iter().any(|it| it.name == MAIN)

@@ -9,7 +9,8 @@ use kube::core::ObjectMeta;
 use llmd_api::meta::component;
 use llmd_api::serving::v1alpha2::SchedulerSpec;
 
-use super::{MAIN, accounts, command_line, config_args};
+use super::migrations::{self, MigrationError, Version};
+use super::{MAIN, accounts, command_line, config_args, tokenizer};
 use crate::children::{Child, ChildKind};
 use crate::llmisvc::render::tracing;
 use crate::llmisvc::service::Service;
@@ -20,7 +21,8 @@ const TRACING: &str = "tracing";
 /// What the endpoint picker calls itself in traces.
 const TRACED_AS: &str = "inference-scheduler";
 
-pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, template: &PodSpec) -> Child {
+/// `pod` is what [`pod`] gives.
+pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, pod: PodSpec) -> Child {
     let name = service.names().scheduler();
     let labels = service.child_labels(component::ROUTER_SCHEDULER);
     let selector = selector(service, &name, &labels);
@@ -44,7 +46,7 @@ pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, template: &Po
                     annotations: Some(scheduler.annotations.clone()).filter(|it| !it.is_empty()),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(service, scheduler, template)),
+                spec: Some(pod),
             },
             ..DeploymentSpec::default()
         }),
@@ -54,18 +56,35 @@ pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, template: &Po
 }
 
 /// The live selector, which cannot be changed, or for a new Deployment the labels that no user can change.
-fn selector(service: &Service, name: &str, labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(super) fn selector(
+    service: &Service,
+    name: &str,
+    labels: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     let live = service.facts.live.deployment(name).map(|it| it.selector.clone());
     live.filter(|it| !it.is_empty()).unwrap_or_else(|| labels.clone())
 }
 
-fn pod(service: &Service, scheduler: &SchedulerSpec, template: &PodSpec) -> PodSpec {
+/// The pod with its configuration, brought to the version that runs.
+///
+/// # Errors
+/// When the configuration is out of reach and would have to change.
+pub(super) fn pod(
+    service: &Service,
+    scheduler: &SchedulerSpec,
+    template: &PodSpec,
+) -> Result<PodSpec, MigrationError> {
     let mut pod =
         PodSpec { service_account_name: Some(accounts::name(service, template)), ..template.clone() };
-    for container in pod.containers.iter_mut().filter(|it| it.name == MAIN) {
-        complete(service, scheduler, container);
-    }
-    pod
+    main_of(&mut pod).for_each(|it| complete(service, scheduler, it));
+    let tokenizer_url = tokenizer::template(service, scheduler).map(|_| tokenizer::url(service));
+    migrations::migrate(&mut pod, Version::of(&scheduler.annotations), tokenizer_url.as_deref())?;
+    main_of(&mut pod).for_each(|it| config_args::keep_live_spelling(service, it));
+    Ok(pod)
+}
+
+fn main_of(pod: &mut PodSpec) -> impl Iterator<Item = &mut Container> {
+    pod.containers.iter_mut().filter(|it| it.name == MAIN)
 }
 
 /// What the controller adds to the endpoint picker's command line and environment.
@@ -79,7 +98,6 @@ fn complete(service: &Service, scheduler: &SchedulerSpec, container: &mut Contai
         tracing::export_env(service, TRACED_AS, container);
     }
     config_args::configure(service, scheduler, container);
-    config_args::keep_live_spelling(service, container);
 }
 
 fn add_missing(container: &mut Container, flag: &str, argument: &str) {

@@ -211,6 +211,54 @@ fn a_template_without_the_endpoint_pickers_container_is_refused() {
     assert_eq!((error.condition, error.reason), ("SchedulerWorkloadReady", "SchedulerReconcileError"));
 }
 
+#[test]
+fn a_flag_that_belongs_into_a_file_is_refused() {
+    let mut service = plain();
+    scheduler(&mut service).annotations.insert("app.kubernetes.io/version".to_owned(), "0.10.0".to_owned());
+    main_args(&mut service)
+        .extend(["--config-file=/etc/epp.yaml", "--model-server-metrics-path=/m"].map(str::to_owned));
+    let [error] = &check(&service)[..] else { panic!("one error") };
+    assert_eq!((error.condition, error.reason), ("SchedulerWorkloadReady", "SchedulerReconcileError"));
+    assert!(error.message.contains("--model-server-metrics-path"), "{error}");
+}
+
+#[test]
+fn switching_tls_changes_a_generated_config() {
+    let mut service = plain();
+    scheduler(&mut service).annotations.insert("app.kubernetes.io/version".to_owned(), "0.10.0".to_owned());
+    let plain_text = rendered_config(&service);
+    main_args(&mut service).push("--model-server-metrics-scheme=https".to_owned());
+    let encrypted = rendered_config(&service);
+    assert!(encrypted.contains("scheme: https"), "{encrypted}");
+    set_live(&mut service, &[], &["--config-text", &encrypted]);
+    assert_eq!(rendered_config(&service), encrypted);
+    main_args(&mut service).clear();
+    assert_eq!(rendered_config(&service), plain_text);
+}
+
+#[test]
+fn a_tokenizer_runs_where_a_plugin_or_the_user_asks_for_one() {
+    let mut service = testing::service(include_str!("../../../../testdata/render/scheduler/tokenizer.yaml"));
+    assert!(has_tokenizer(&service));
+    assert_eq!(deprecated_plugins(&service), ["precise-prefix-cache-scorer"]);
+    scheduler(&mut service).config = None;
+    assert!(has_tokenizer(&service), "the section alone asks for it");
+    scheduler(&mut service).tokenizer = None;
+    assert!(!has_tokenizer(&service));
+    assert_eq!(deprecated_plugins(&service), [""; 0]);
+    assert!(has_endpoint_picker(&service));
+}
+
+#[test]
+fn the_tokenizer_is_reached_by_the_installations_scheme_and_domain() {
+    let mut service = plain();
+    assert_eq!(tokenizer::url(&service), "http://qwen-tokenizer.team.svc.cluster.local:8000");
+    let mut settings = (*service.settings).clone();
+    settings.ingress.enable_tls = true;
+    service.settings = settings.into();
+    assert_eq!(tokenizer::url(&service), "https://qwen-tokenizer.team.svc.cluster.local:8000");
+}
+
 /// The binding that the other implementation made for a service; `a` + `b-c` and `a-b` + `c` share its name.
 fn legacy_binding(subject_namespace: &str) -> ClusterRoleBinding {
     serde_json::from_value(json!({
