@@ -14,6 +14,9 @@ use llmd_api::inference::{pool_v1, pool_v1alpha2};
 
 use crate::children::ChildKind;
 
+pub mod convert;
+pub mod store;
+
 /// One live object that carries the label of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveChild {
@@ -28,9 +31,12 @@ pub struct LiveChild {
     pub resource_version: String,
     pub generation: i64,
     pub deleting: bool,
-    /// Hash of everything in the object that this controller could have written: not the status, not what the
-    /// API server counts. Equal digests mean that nobody edited the object.
+    /// Hash of the set of fields that this controller applied and still owns, from `metadata.managedFields`. Whoever
+    /// changes or removes such a field takes it out of the set, so equal digests mean that nobody edited what this
+    /// controller wrote; what others added beside it does not count.
     pub digest: u64,
+    /// Written by KServe's controller and not yet by this one: its fields have to be taken over first.
+    pub adoptable: bool,
     pub detail: LiveDetail,
 }
 

@@ -1,0 +1,114 @@
+//! Taking over objects that KServe's controller wrote with plain updates.
+//!
+//! Server-side apply removes a field that is no longer applied only when its manager is the sole owner. Fields of an
+//! object from KServe belong to that controller's update manager, so before the first apply they are moved into this
+//! controller's set, as `kubectl` does when a client-side applied object becomes server-side applied. It happens
+//! once an object: later updates of managers that happen to share KServe's name are theirs.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use serde_json::{Map, Value, json};
+
+use super::FIELD_MANAGER;
+
+/// Field managers under which KServe's controller updates: the name of its program, which client libraries send, and
+/// what Go sends without a user agent.
+const LEGACY_MANAGERS: [&str; 3] = ["manager", "llmisvc-controller", "Go-http-client"];
+
+/// Whether `entry` is what `manager` applied to the object itself.
+#[must_use]
+pub fn is_apply_of(entry: &ManagedFieldsEntry, manager: &str) -> bool {
+    entry.manager.as_deref() == Some(manager)
+        && entry.operation.as_deref() == Some("Apply")
+        && entry.subresource.as_deref().unwrap_or_default().is_empty()
+}
+
+fn is_legacy(entry: &ManagedFieldsEntry) -> bool {
+    entry.operation.as_deref() == Some("Update")
+        && entry.subresource.as_deref().unwrap_or_default().is_empty()
+        && entry.manager.as_deref().is_some_and(|it| LEGACY_MANAGERS.contains(&it))
+}
+
+/// Whether the fields have to be taken over before the first apply.
+#[must_use]
+pub fn is_needed(managed: &[ManagedFieldsEntry]) -> bool {
+    managed.iter().any(is_legacy) && !managed.iter().any(|it| is_apply_of(it, FIELD_MANAGER))
+}
+
+/// The managed fields after the takeover. Other managers' entries stay as they are.
+#[must_use]
+pub fn take_over(managed: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+    let (legacy, mut kept): (Vec<_>, Vec<_>) = managed.into_iter().partition(is_legacy);
+    let Some(newest) = legacy.first().cloned() else { return kept };
+    let fields = legacy.into_iter().filter_map(|it| it.fields_v1).fold(json!({}), |mut all, FieldsV1(it)| {
+        unite(&mut all, it);
+        all
+    });
+    kept.push(ManagedFieldsEntry {
+        manager: Some(FIELD_MANAGER.to_owned()),
+        operation: Some("Apply".to_owned()),
+        fields_v1: Some(FieldsV1(fields)),
+        ..newest
+    });
+    kept
+}
+
+/// Adds the field set `more` to `all`. A set is a tree of objects whose leaves are empty.
+fn unite(all: &mut Value, more: Value) {
+    let Value::Object(more) = more else { return };
+    if !all.is_object() {
+        *all = Value::Object(Map::new());
+    }
+    for (name, subset) in more {
+        unite(&mut all[name], subset);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(manager: &str, operation: &str, subresource: Option<&str>, fields: Value) -> ManagedFieldsEntry {
+        ManagedFieldsEntry {
+            manager: Some(manager.to_owned()),
+            operation: Some(operation.to_owned()),
+            subresource: subresource.map(str::to_owned),
+            api_version: Some("apps/v1".to_owned()),
+            fields_v1: Some(FieldsV1(fields)),
+            ..ManagedFieldsEntry::default()
+        }
+    }
+
+    #[test]
+    fn updates_of_kserve_become_applied_fields_of_this_controller() {
+        let managed = vec![
+            entry("manager", "Update", None, json!({"f:spec": {"f:replicas": {}}})),
+            entry("Go-http-client", "Update", None, json!({"f:spec": {"f:paused": {}}, "f:metadata": {}})),
+            entry("manager", "Update", Some("status"), json!({"f:status": {}})),
+            entry("kube-controller-manager", "Update", None, json!({"f:metadata": {"f:annotations": {}}})),
+        ];
+        assert!(is_needed(&managed));
+        let after = take_over(managed.clone());
+        assert_eq!(after[..2], managed[2..]);
+        assert!(is_apply_of(&after[2], FIELD_MANAGER));
+        assert_eq!(after[2].api_version.as_deref(), Some("apps/v1"));
+        let fields = json!({"f:spec": {"f:replicas": {}, "f:paused": {}}, "f:metadata": {}});
+        assert_eq!(after[2].fields_v1, Some(FieldsV1(fields)));
+        assert!(!is_needed(&after), "once an object");
+    }
+
+    #[test]
+    fn an_object_that_this_controller_applied_is_not_taken_over_again() {
+        let managed = [
+            entry(FIELD_MANAGER, "Apply", None, json!({"f:spec": {}})),
+            entry("manager", "Update", None, json!({"f:spec": {"f:replicas": {}}})),
+        ];
+        assert!(!is_needed(&managed));
+    }
+
+    #[test]
+    fn foreign_objects_are_left_alone() {
+        let managed = vec![entry("kubectl-edit", "Update", None, json!({"f:spec": {}}))];
+        assert!(!is_needed(&managed));
+        assert_eq!(take_over(managed.clone()), managed);
+    }
+}
