@@ -1,0 +1,177 @@
+//! What every part of the process shares: the client, the caches behind the watches, and the queues of work.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use kube::Client;
+use llmd_api::gateway::{Gateway, GatewayClass, HTTPRoute};
+use llmd_api::inference::{pool_v1, pool_v1alpha2};
+use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
+use parking_lot::Mutex;
+
+use crate::apis::Apis;
+use crate::apply::Applied;
+use crate::events::Events;
+use crate::index::{Index, Key, Reference};
+use crate::live::store::LiveStore;
+use crate::llmisvc::combine::ConfigSource;
+use crate::llmisvc::facts::routing::{GatewayService, RoutingSource};
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::settings::{ClusterSettings, Installation};
+use crate::watch::gateway_services::GatewayServices;
+use crate::watch::objects::Store;
+
+/// Time in which further changes of a config's users are gathered.
+const USERS_DELAY: Duration = Duration::from_secs(1);
+
+/// What a reconcile works with.
+#[derive(Clone)]
+pub struct Context {
+    pub client: Client,
+    pub installation: Arc<Installation>,
+    pub caches: Caches,
+    pub applied: Arc<Applied>,
+    pub events: Events,
+    pub metrics: Metrics,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("installation", &self.installation).finish_non_exhaustive()
+    }
+}
+
+/// The caches and queues. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Caches(Arc<Shared>);
+
+impl Deref for Caches {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The state behind [`Caches`].
+#[derive(Debug, Default)]
+pub struct Shared {
+    pub services: Arc<Store<LLMInferenceService>>,
+    pub configs: Arc<Store<LLMInferenceServiceConfig>>,
+    pub gateways: Arc<Store<Gateway>>,
+    pub gateway_classes: Arc<Store<GatewayClass>>,
+    pub routes: Arc<Store<HTTPRoute>>,
+    pub pools: Arc<Store<pool_v1::InferencePool>>,
+    pub pools_v1alpha2: Arc<Store<pool_v1alpha2::InferencePool>>,
+    pub gateway_services: GatewayServices,
+    pub live: LiveStore,
+    pub index: Index,
+    pub settings: ArcSwap<ClusterSettings>,
+    pub apis: ArcSwap<Apis>,
+    pub services_queue: Queue<Key>,
+    pub configs_queue: Queue<Key>,
+    pub own_writes: OwnWrites,
+}
+
+impl Caches {
+    /// Empty caches.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The service of this name.
+    #[must_use]
+    pub fn service(&self, key: &Key) -> Option<Arc<LLMInferenceService>> {
+        self.services.get(key)
+    }
+
+    /// The config of this name.
+    #[must_use]
+    pub fn config(&self, key: &Key) -> Option<Arc<LLMInferenceServiceConfig>> {
+        self.configs.get(key)
+    }
+
+    /// Has every service that depends on `reference` looked at.
+    pub fn wake(&self, reference: &Reference) {
+        self.index.services(reference).into_iter().for_each(|it| self.services_queue.add(it));
+    }
+
+    /// Has every service looked at.
+    pub fn wake_all(&self) {
+        self.services.keys().into_iter().for_each(|it| self.services_queue.add(it));
+    }
+
+    /// Has a config looked at soon, because the services that use it changed. Many services that come at once cost one
+    /// look.
+    pub fn config_users_changed(&self, config: Key) {
+        self.configs_queue.add_after(config, USERS_DELAY);
+    }
+
+    /// Has every config looked at.
+    pub fn wake_all_configs(&self) {
+        self.configs.keys().into_iter().for_each(|it| self.configs_queue.add(it));
+    }
+}
+
+/// The resource version that the last status write of each service returned, to tell its echo from others' changes.
+#[derive(Debug, Default)]
+pub struct OwnWrites(Mutex<HashMap<Key, String>>);
+
+impl OwnWrites {
+    /// Remembers the version that a write of `service` returned.
+    pub fn record(&self, service: Key, resource_version: String) {
+        self.0.lock().insert(service, resource_version);
+    }
+
+    /// Whether `resource_version` is the service's as last written by this process.
+    pub fn is_last(&self, service: &Key, resource_version: Option<&str>) -> bool {
+        self.0.lock().get(service).map(String::as_str) == resource_version && resource_version.is_some()
+    }
+
+    /// Forgets a service that is gone.
+    pub fn forget(&self, service: &Key) {
+        self.0.lock().remove(service);
+    }
+}
+
+impl ConfigSource for Caches {
+    fn get(&self, namespace: &str, name: &str) -> Option<Arc<LLMInferenceServiceConfig>> {
+        self.config(&Key::new(namespace, name))
+    }
+}
+
+impl RoutingSource for Caches {
+    fn gateway(&self, namespace: &str, name: &str) -> Option<Arc<Gateway>> {
+        self.gateways.get(&Key::new(namespace, name))
+    }
+
+    fn gateway_class(&self, name: &str) -> Option<Arc<GatewayClass>> {
+        self.gateway_classes.get(&Key::new("", name))
+    }
+
+    fn gateway_services(&self, namespace: &str, gateway: &str) -> Vec<GatewayService> {
+        self.gateway_services.of(namespace, gateway)
+    }
+
+    fn route(&self, namespace: &str, name: &str) -> Option<Arc<HTTPRoute>> {
+        self.routes.get(&Key::new(namespace, name))
+    }
+
+    fn pool_v1(&self, namespace: &str, name: &str) -> Option<Arc<pool_v1::InferencePool>> {
+        self.pools.get(&Key::new(namespace, name))
+    }
+
+    fn pool_v1alpha2(&self, namespace: &str, name: &str) -> Option<Arc<pool_v1alpha2::InferencePool>> {
+        self.pools_v1alpha2.get(&Key::new(namespace, name))
+    }
+
+    fn services(&self, namespace: &str) -> Vec<Arc<LLMInferenceService>> {
+        self.services.in_namespace(namespace)
+    }
+}

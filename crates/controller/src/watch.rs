@@ -1,0 +1,150 @@
+//! Watches: from the API server's events to caches and to the queue of services that must be looked at.
+//!
+//! One file a concern: [`children`] what services own, [`objects`] typed caches of everything else, [`optional`] the
+//! kinds whose CRDs come and go, [`settings`] the installation's ConfigMap. Every watch reads objects without a
+//! schema first, so one that does not parse is logged and skipped and stops nothing. A watch that fails starts again
+//! after a while, for as long as the process runs.
+
+use std::pin::pin;
+
+use futures_util::StreamExt;
+use kube::api::{Api, DynamicObject};
+use kube::core::ApiResource;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt, metadata_watcher};
+use kube::{Client, ResourceExt};
+use llmd_common::report::Report;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+pub mod children;
+pub mod gateway_services;
+pub mod objects;
+pub mod optional;
+pub mod pods;
+pub mod services;
+pub mod settings;
+
+/// Objects read at a time when a kind is listed: bounds the memory of one answer.
+const PAGE: u32 = 100;
+
+/// What takes the events of one watch.
+pub trait Sink: Send {
+    /// One event, in order.
+    fn take(&mut self, event: Event<DynamicObject>);
+}
+
+/// What to watch.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub resource: ApiResource,
+    /// `None` = every namespace.
+    pub namespace: Option<String>,
+    pub labels: Option<String>,
+    pub fields: Option<String>,
+    /// Whether events carry metadata only.
+    pub metadata_only: bool,
+}
+
+impl Target {
+    /// Every object of a kind.
+    #[must_use]
+    pub const fn all(resource: ApiResource) -> Self {
+        Self { resource, namespace: None, labels: None, fields: None, metadata_only: false }
+    }
+
+    /// Only objects with these labels.
+    #[must_use]
+    pub fn labelled(self, selector: impl Into<String>) -> Self {
+        Self { labels: Some(selector.into()), ..self }
+    }
+
+    fn api(&self, client: Client) -> Api<DynamicObject> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
+            None => Api::all_with(client, &self.resource),
+        }
+    }
+
+    fn config(&self) -> watcher::Config {
+        let config = watcher::Config::default().page_size(PAGE);
+        watcher::Config {
+            label_selector: self.labels.clone(),
+            field_selector: self.fields.clone(),
+            ..config
+        }
+    }
+}
+
+/// Watches `target` until `stop`. `synced` fires when the first list is complete.
+pub async fn run(
+    client: Client,
+    target: Target,
+    mut sink: impl Sink,
+    metrics: Metrics,
+    synced: CancellationToken,
+    stop: CancellationToken,
+) {
+    let kind = target.resource.kind.clone();
+    let events = if target.metadata_only {
+        let metadata = metadata_watcher(target.api(client), target.config());
+        metadata.map(|it| it.map(without_data)).boxed()
+    } else {
+        watcher(target.api(client), target.config()).boxed()
+    };
+    let mut events = pin!(events.default_backoff());
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            event = events.next() => event,
+        };
+        match event {
+            Some(Ok(event)) => {
+                let is_complete = matches!(event, Event::InitDone);
+                sink.take(event);
+                if is_complete {
+                    metrics.watch_up(&target.resource, true);
+                    synced.cancel();
+                }
+            }
+            Some(Err(error)) => {
+                metrics.watch_up(&target.resource, false);
+                tracing::warn!(kind, error = %Report(&error), "watch failed; it starts again after a while");
+            }
+            None => return,
+        }
+    }
+}
+
+fn without_data(event: Event<kube::core::PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject> {
+    let object = |it: kube::core::PartialObjectMeta<DynamicObject>| DynamicObject {
+        types: it.types,
+        metadata: it.metadata,
+        data: serde_json::Value::Null,
+    };
+    match event {
+        Event::Apply(it) => Event::Apply(object(it)),
+        Event::Delete(it) => Event::Delete(object(it)),
+        Event::Init => Event::Init,
+        Event::InitApply(it) => Event::InitApply(object(it)),
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// Reads `object` as its type; one that does not parse is logged.
+pub fn parse<K>(object: DynamicObject) -> Option<K>
+where
+    K: kube::Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+{
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    match object.try_parse() {
+        Ok(object) => Some(object),
+        Err(error) => {
+            let kind = K::kind(&());
+            tracing::error!(%kind, namespace, name, error = %Report(&error), "object cannot be read");
+            None
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Typed caches: whole objects of the kinds that are read rather than owned.
+//!
+//! Bookkeeping of the API server is dropped on arrival, so an event that changes nothing else wakes nobody.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use kube::api::DynamicObject;
+use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt};
+use parking_lot::RwLock;
+use serde::de::DeserializeOwned;
+
+use super::{Sink, parse};
+use crate::index::Key;
+
+/// A kind that can be cached.
+pub trait Cached:
+    Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + PartialEq + Send + Sync + 'static
+{
+}
+
+impl<K> Cached for K where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + PartialEq + Send + Sync + 'static
+{
+}
+
+/// Objects of one kind by namespace and name; those of cluster-scoped kinds have an empty namespace.
+#[derive(Debug)]
+pub struct Store<K>(RwLock<BTreeMap<Key, Arc<K>>>);
+
+impl<K> Default for Store<K> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<K> Store<K> {
+    /// The object of this name.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<Arc<K>> {
+        self.0.read().get(key).cloned()
+    }
+
+    /// Every object of a namespace, sorted by name.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
+        let objects = self.0.read();
+        let from = objects.range(Key::new(namespace, "")..);
+        from.take_while(|(key, _)| key.namespace == namespace).map(|(_, it)| Arc::clone(it)).collect()
+    }
+
+    /// Every object, sorted by namespace and name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.0.read().values().cloned().collect()
+    }
+
+    /// The names of every object.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        self.0.read().keys().cloned().collect()
+    }
+
+    /// Forgets every object.
+    pub fn clear(&self) {
+        self.0.write().clear();
+    }
+
+    fn set(&self, key: Key, object: Option<Arc<K>>) -> Option<Arc<K>> {
+        let mut objects = self.0.write();
+        match object {
+            Some(object) => objects.insert(key, object),
+            None => objects.remove(&key),
+        }
+    }
+}
+
+/// Fills a store and tells `changed` of each object that differs from what was known, with the state before and
+/// after.
+pub struct Objects<K, F> {
+    store: Arc<Store<K>>,
+    listed: HashSet<Key>,
+    changed: F,
+}
+
+impl<K, F> Debug for Objects<K, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Objects").finish_non_exhaustive()
+    }
+}
+
+impl<K: Cached, F: FnMut(Option<&K>, Option<&K>) + Send> Objects<K, F> {
+    /// Fills `store`.
+    pub fn new(store: Arc<Store<K>>, changed: F) -> Self {
+        Self { store, listed: HashSet::new(), changed }
+    }
+
+    fn observe(&mut self, key: Key, object: DynamicObject) {
+        let Some(object) = slim(object).map(Arc::new) else { return };
+        let before = self.store.set(key, Some(Arc::clone(&object)));
+        if !before.as_deref().is_some_and(|it| is_same(it, &object)) {
+            (self.changed)(before.as_deref(), Some(&object));
+        }
+    }
+
+    fn forget(&mut self, key: Key) {
+        if let Some(before) = self.store.set(key, None) {
+            (self.changed)(Some(&before), None);
+        }
+    }
+}
+
+/// Whether only the resource version differs.
+fn is_same<K: Cached>(before: &K, after: &K) -> bool {
+    let mut before = before.clone();
+    before.meta_mut().resource_version.clone_from(&after.meta().resource_version);
+    before == *after
+}
+
+/// The object without what nobody reads and what may be large.
+fn slim<K: Cached>(object: DynamicObject) -> Option<K> {
+    let mut object: K = parse(object)?;
+    object.meta_mut().managed_fields = None;
+    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    Some(object)
+}
+
+impl<K: Cached, F: FnMut(Option<&K>, Option<&K>) + Send> Sink for Objects<K, F> {
+    fn take(&mut self, event: Event<DynamicObject>) {
+        let key = |it: &DynamicObject| Key::new(it.namespace().unwrap_or_default(), it.name_any());
+        match event {
+            Event::Apply(it) => self.observe(key(&it), it),
+            Event::InitApply(it) => {
+                self.listed.insert(key(&it));
+                self.observe(key(&it), it);
+            }
+            Event::Delete(it) => self.forget(key(&it)),
+            Event::Init => self.listed.clear(),
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                let gone = self.store.keys().into_iter().filter(|it| !listed.contains(it));
+                gone.for_each(|it| self.forget(it));
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Who has to be looked at when a service, a config, or an object they refer to changes.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt;
+use llmd_api::meta;
+use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
+
+use crate::context::Caches;
+use crate::index::{Key, Reference};
+
+/// Namespace and name of an object.
+pub fn key_of(object: &impl ResourceExt) -> Key {
+    Key::new(object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// A service changed: it, its neighbours in the routing group, and the configs it began or ceased to use.
+pub fn service_changed(
+    caches: &Caches,
+    before: Option<&LLMInferenceService>,
+    after: Option<&LLMInferenceService>,
+) {
+    let Some(service) = after.or(before).map(key_of) else { return };
+    let is_own_write = after.is_some_and(|it| caches.own_writes.is_last(&service, it.metadata.resource_version.as_deref()));
+    if !is_own_write {
+        caches.services_queue.add(service.clone());
+    }
+    for group in [before, after].into_iter().flatten().filter_map(group_of).collect::<BTreeSet<_>>() {
+        let members = caches.index.services(&Reference::Group(group));
+        members.into_iter().filter(|it| *it != service).for_each(|it| caches.services_queue.add(it));
+    }
+    let (used_before, used_after) = (applied_configs(before), applied_configs(after));
+    for config in used_before.symmetric_difference(&used_after) {
+        caches.config_users_changed(config.clone());
+    }
+}
+
+/// A config changed: it, and every service that uses it or misses it.
+pub fn config_changed(
+    caches: &Caches,
+    before: Option<&LLMInferenceServiceConfig>,
+    after: Option<&LLMInferenceServiceConfig>,
+) {
+    let Some(config) = after.or(before).map(key_of) else { return };
+    caches.configs_queue.add(config.clone());
+    let is_other_spec = before.map(|it| &it.spec) != after.map(|it| &it.spec);
+    if is_other_spec {
+        caches.wake(&Reference::Config(config));
+    }
+}
+
+fn group_of(service: &LLMInferenceService) -> Option<Key> {
+    let group = service.labels().get(meta::ROUTING_GROUP).cloned();
+    let group = group.or_else(|| service.spec.router.as_ref()?.route.as_ref()?.group.clone())?;
+    Some(Key::new(service.namespace().unwrap_or_default(), group))
+}
+
+/// The configs that a service's status names.
+#[must_use]
+pub fn applied_configs(service: Option<&LLMInferenceService>) -> BTreeSet<Key> {
+    let status = service.and_then(|it| it.status.as_ref());
+    status.into_iter().flat_map(|it| &it.applied_configs).map(|it| Key::new(&it.namespace, &it.name)).collect()
+}
