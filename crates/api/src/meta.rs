@@ -49,6 +49,8 @@ pub const DRA_CONTAINER_NAME: &str = "serving.kserve.io/exp-dra-container-name";
 pub const POOL_MIGRATED: &str = "serving.kserve.io/inference-pool-migrated";
 /// Finalizer of a service.
 pub const SERVICE_FINALIZER: &str = "serving.kserve.io/llmisvc-finalizer";
+/// Annotation (llmd) on a config: `true` lets it be deleted while services use it.
+pub const ALLOW_CONFIG_DELETION: &str = "llmd.ai/allow-deletion";
 /// Finalizer of a config.
 pub const CONFIG_FINALIZER: &str = "serving.kserve.io/llmisvcconfig-finalizer";
 

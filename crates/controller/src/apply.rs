@@ -44,7 +44,11 @@ pub struct Outcome {
 
 /// What was applied last, by service: how often is answered from memory instead of the API server.
 #[derive(Debug, Default)]
-pub struct Applied(Mutex<HashMap<Key, BTreeMap<(ChildKind, String), Record>>>);
+pub struct Applied {
+    records: Mutex<HashMap<Key, BTreeMap<(ChildKind, String), Record>>>,
+    /// The effective specs that the API server accepted.
+    accepted: Mutex<HashMap<Key, u64>>,
+}
 
 /// The last apply of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,11 +67,11 @@ struct LiveDigest {
 
 impl Applied {
     fn get(&self, service: &Key, kind: ChildKind, name: &str) -> Option<Record> {
-        self.0.lock().get(service)?.get(&(kind, name.to_owned())).cloned()
+        self.records.lock().get(service)?.get(&(kind, name.to_owned())).cloned()
     }
 
     fn set(&self, service: &Key, kind: ChildKind, name: &str, record: Option<Record>) {
-        let mut records = self.0.lock();
+        let mut records = self.records.lock();
         let of_service = records.entry(service.clone()).or_default();
         let place = (kind, name.to_owned());
         match record {
@@ -78,12 +82,24 @@ impl Applied {
 
     /// Forgets a service that is gone.
     pub fn forget(&self, service: &Key) {
-        self.0.lock().remove(service);
+        self.records.lock().remove(service);
+        self.accepted.lock().remove(service);
     }
 
     /// Forgets everything, so that each object is applied again: another process may have been at work.
     pub fn clear(&self) {
-        self.0.lock().clear();
+        self.records.lock().clear();
+        self.accepted.lock().clear();
+    }
+
+    /// Remembers that the API server accepted the effective spec with this digest.
+    pub fn accept(&self, service: &Key, digest: u64) {
+        self.accepted.lock().insert(service.clone(), digest);
+    }
+
+    /// Whether the API server accepted the effective spec with this digest.
+    pub fn is_accepted(&self, service: &Key, digest: u64) -> bool {
+        self.accepted.lock().get(service) == Some(&digest)
     }
 }
 
@@ -252,6 +268,3 @@ fn refuse_foreign(owner: &Owner, child: &Child, controller: Option<&str>) -> Res
         service: owner.key.clone(),
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,11 +6,23 @@
 //! line renders the same bytes offline.
 
 pub mod apis;
+pub mod apply;
+pub mod args;
 pub mod children;
+pub mod context;
+pub mod events;
+pub mod index;
+pub mod lease;
 pub mod live;
 pub mod llmisvc;
+pub mod llmisvcconfig;
+pub mod metrics;
 pub mod names;
 pub mod pki;
 pub mod presets;
 pub mod quantity;
+pub mod queue;
+pub mod run;
 pub mod settings;
+pub mod watch;
+pub mod worker;

@@ -9,10 +9,10 @@ use std::pin::pin;
 
 use futures_util::StreamExt;
 use kube::api::{Api, DynamicObject};
-use kube::core::ApiResource;
+use kube::core::{ApiResource, DynamicResourceScope, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{WatchStreamExt, metadata_watcher};
-use kube::{Client, ResourceExt};
+use kube::runtime::WatchStreamExt;
+use kube::{Client, Resource, ResourceExt};
 use llmd_common::report::Report;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 
 pub mod children;
 pub mod gateway_services;
+pub mod named;
 pub mod objects;
 pub mod optional;
 pub mod pods;
@@ -60,7 +61,7 @@ impl Target {
         Self { labels: Some(selector.into()), ..self }
     }
 
-    fn api(&self, client: Client) -> Api<DynamicObject> {
+    fn api<K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>>(&self, client: Client) -> Api<K> {
         match &self.namespace {
             Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
             None => Api::all_with(client, &self.resource),
@@ -88,10 +89,10 @@ pub async fn run(
 ) {
     let kind = target.resource.kind.clone();
     let events = if target.metadata_only {
-        let metadata = metadata_watcher(target.api(client), target.config());
+        let metadata = watcher(target.api::<PartialObjectMeta<DynamicObject>>(client), target.config());
         metadata.map(|it| it.map(without_data)).boxed()
     } else {
-        watcher(target.api(client), target.config()).boxed()
+        watcher(target.api::<DynamicObject>(client), target.config()).boxed()
     };
     let mut events = pin!(events.default_backoff());
     loop {
@@ -118,8 +119,8 @@ pub async fn run(
     }
 }
 
-fn without_data(event: Event<kube::core::PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject> {
-    let object = |it: kube::core::PartialObjectMeta<DynamicObject>| DynamicObject {
+fn without_data(event: Event<PartialObjectMeta<DynamicObject>>) -> Event<DynamicObject> {
+    let object = |it: PartialObjectMeta<DynamicObject>| DynamicObject {
         types: it.types,
         metadata: it.metadata,
         data: serde_json::Value::Null,
@@ -136,7 +137,7 @@ fn without_data(event: Event<kube::core::PartialObjectMeta<DynamicObject>>) -> E
 /// Reads `object` as its type; one that does not parse is logged.
 pub fn parse<K>(object: DynamicObject) -> Option<K>
 where
-    K: kube::Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+    K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
 {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     match object.try_parse() {

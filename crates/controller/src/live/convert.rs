@@ -146,10 +146,11 @@ fn deployment(object: Deployment) -> LiveDeployment {
         reason: it.reason.unwrap_or_default(),
         message: it.message.unwrap_or_default(),
     });
+    let spec = object.spec.unwrap_or_default();
     LiveDeployment {
-        selector: object.spec.selector.match_labels.unwrap_or_default(),
-        pod: pod_template(object.spec.template),
-        replicas: object.spec.replicas,
+        selector: spec.selector.match_labels.unwrap_or_default(),
+        pod: pod_template(spec.template),
+        replicas: spec.replicas,
         status: LiveDeploymentStatus {
             observed_generation: status.observed_generation.unwrap_or_default(),
             replicas: status.replicas.unwrap_or_default(),
@@ -248,6 +249,3 @@ pub struct PodStatus {
 pub struct PodIp {
     pub ip: String,
 }
-
-#[cfg(test)]
-mod tests;

@@ -135,6 +135,7 @@ impl Sink for Box<dyn Sink> {
 }
 
 /// Two sinks behind one watch.
+#[derive(Debug)]
 pub struct Both<A, B>(pub A, pub B);
 
 impl<A: Sink, B: Sink> Sink for Both<A, B> {

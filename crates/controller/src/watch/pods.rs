@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::watcher::Event;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use k8s_openapi::api::core::v1;
 use llmd_api::meta::{self, component};
 

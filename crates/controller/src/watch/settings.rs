@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Resource;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::watcher::Event;

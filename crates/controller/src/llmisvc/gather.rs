@@ -1,0 +1,75 @@
+//! The surroundings of one service: its facts, and what has to wake it when it changes.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt;
+use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
+
+use super::combine::{CombineError, Effective};
+use super::facts::{Facts, accounts, routing, scheduler};
+use crate::context::Context;
+use crate::index::{Key, Reference};
+use crate::settings::Installation;
+
+/// Reads what the objects of the service depend on.
+///
+/// # Errors
+/// When the API server cannot be asked; what does not exist is a fact.
+pub async fn gather(context: &Context, key: &Key, spec: &LLMInferenceServiceSpec) -> kube::Result<Facts> {
+    let Key { namespace, name } = key;
+    let client = &context.client;
+    Ok(Facts {
+        apis: (*context.caches.apis.load_full()).clone(),
+        live: context.caches.live.of(key),
+        accounts: accounts::gather(client.clone(), namespace, spec).await?,
+        scheduler: scheduler::gather(client, namespace, name, spec, &context.installation).await?,
+        routing: routing::gather(namespace, name, spec, &context.caches),
+        ..Facts::default()
+    })
+}
+
+/// What the service depends on besides its own objects. Missing objects count: they wake it when they appear.
+#[must_use]
+pub fn references(
+    object: &LLMInferenceService,
+    effective: Option<&Effective>,
+    error: Option<&CombineError>,
+    installation: &Installation,
+) -> BTreeSet<Reference> {
+    let namespace = object.namespace().unwrap_or_default();
+    let mut names: BTreeSet<String> = object.spec.base_refs.iter().map(|it| it.name.clone()).collect();
+    names.extend(object.status.iter().flat_map(|it| &it.applied_configs).map(|it| it.name.clone()));
+    names.extend(effective.iter().flat_map(|it| &it.applied).map(|it| it.name.clone()));
+    if let Some(CombineError::ConfigNotFound { name, .. }) = error {
+        names.insert(name.clone());
+    }
+    let places = [namespace.as_str(), &installation.system_namespace];
+    let configs = names.iter().flat_map(|name| places.map(|it| Reference::Config(Key::new(it, name))));
+    let mut references: BTreeSet<_> = configs.collect();
+    let spec = effective.map_or(&object.spec, |it| &it.spec);
+    references.extend(routing_references(&namespace, spec));
+    references.extend(
+        scheduler::referenced_config_map(&namespace, spec, installation)
+            .map(|(namespace, name)| Reference::ConfigMap(Key::new(namespace, name))),
+    );
+    references
+}
+
+/// Gateways, routes, pools and the group that the effective spec names.
+fn routing_references(namespace: &str, spec: &LLMInferenceServiceSpec) -> BTreeSet<Reference> {
+    let Some(router) = &spec.router else { return BTreeSet::new() };
+    let route = router.route.as_ref();
+    let http = route.and_then(|it| it.http.as_ref());
+    let named = router.gateway.iter().flat_map(|it| &it.refs).map(|it| {
+        Reference::Gateway(Key::new(it.namespace.as_deref().unwrap_or(namespace), &it.name))
+    });
+    let parents = http.and_then(|it| it.spec.as_ref()).into_iter().flat_map(|it| &it.parent_refs);
+    let parents = parents
+        .filter_map(|it| routing::parent_gateway(it, namespace))
+        .map(|(namespace, name)| Reference::Gateway(Key::new(namespace, name)));
+    let routes =
+        http.into_iter().flat_map(|it| &it.refs).map(|it| Reference::Route(Key::new(namespace, &it.name)));
+    let pool = routing::pool_reference(spec).map(|it| Reference::Pool(Key::new(namespace, it)));
+    let group = route.and_then(|it| it.group.as_ref()).map(|it| Reference::Group(Key::new(namespace, it)));
+    named.chain(parents).chain(routes).chain(pool).chain(group).collect()
+}

@@ -1,0 +1,224 @@
+//! One turn of one service: read, decide, write, report.
+//!
+//! Everything that can be wrong with a service ends in its status, and the turn is over until something changes; only
+//! what another attempt can mend, such as an API server that does not answer, is an error here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use llmd_api::meta;
+use llmd_api::serving::conditions as types;
+use llmd_api::serving::v1alpha2::LLMInferenceService;
+use llmd_common::report::Report;
+
+use super::combine::{CombineError, Effective, combine};
+use super::check::check;
+use super::dry_run;
+use super::failure::{blocks, failure_of};
+use super::finalize::{self, Finalized};
+use super::gather::{gather, references};
+use super::service::Service;
+use super::status::{Progress, SectionFailure, not_combined, status};
+use super::write_status::write_status;
+use crate::apply::{ApplyError, Outcome, apply};
+use crate::context::Context;
+use crate::events::{self, Note};
+use crate::index::Key;
+use crate::llmisvc::render::render;
+
+/// Time after which a service that waits for others is looked at again.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Everything is as the service asks.
+    Applied,
+    /// Something is wrong that only a change elsewhere can mend; the status says what.
+    Failed(&'static str),
+    /// To be looked at again after this time.
+    Waiting(Duration),
+}
+
+/// What another attempt can mend.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The surroundings of the service could not be read.
+    #[error("cannot read what the service depends on")]
+    Gather(#[source] Box<kube::Error>),
+    /// The API server could not judge the effective spec.
+    #[error("cannot validate the effective spec")]
+    Validate(#[source] Box<kube::Error>),
+    /// An object could not be written.
+    #[error("cannot bring the objects of the service into the cluster")]
+    Apply(#[source] Box<ApplyError>),
+    /// Something of a config could not be written.
+    #[error("cannot write the {what} of the config")]
+    Config {
+        what: &'static str,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The status or the finalizer could not be written.
+    #[error("cannot write the {what} of the service")]
+    Service {
+        what: &'static str,
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+impl Error {
+    /// Stable label for metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Gather(_) => "gather",
+            Self::Validate(_) => "validate",
+            Self::Apply(_) => "apply",
+            Self::Config { .. } => "config",
+            Self::Service { .. } => "service",
+        }
+    }
+}
+
+/// Brings the service `key` one turn closer to what it asks for.
+///
+/// # Errors
+/// When another attempt can help. The status has been written all the same where that was possible.
+pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
+    let Some(object) = context.caches.service(key) else {
+        forget(context, key);
+        return Ok(Done::Applied);
+    };
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok(match finalize::finalize(context, key, &object).await? {
+            Finalized::Gone => Done::Applied,
+            Finalized::Waiting => Done::Waiting(WAIT),
+        });
+    }
+    finalize::ensure(context, key, &object).await?;
+    let settings = context.caches.settings.load_full();
+    let combined = combine(&object, &context.caches, &context.installation, &settings);
+    context.caches.index.set(key, references(&object, combined.as_ref().ok(), combined.as_ref().err(), &context.installation));
+    let (effective, mut failures) = match accept(&object, combined) {
+        Ok(accepted) => accepted,
+        Err(failure) => return report_uncombined(context, key, &object, failure).await,
+    };
+    if let Some(failure) = dry_run::validate(context, key, &object, &effective).await? {
+        return report_uncombined(context, key, &object, failure).await;
+    }
+    let facts = gather(context, key, &effective.spec).await.map_err(|it| Error::Gather(Box::new(it)))?;
+    let mut service =
+        Service::new(&object, effective.spec.clone(), Arc::clone(&context.installation), settings, facts);
+    failures.extend(check(&service));
+    let outcome = if failures.iter().any(blocks) {
+        Outcome::default()
+    } else {
+        let children = render(&service);
+        let outcome = apply(context, &object, &service.facts.live, &children).await;
+        failures.extend(outcome.failures.iter().map(|it| failure_of(it, &children)));
+        outcome
+    };
+    service.facts.live = context.caches.live.of(key);
+    report(context, key, &object, &service, &effective, &failures, &outcome).await?;
+    conclude(&failures, outcome)
+}
+
+/// The effective spec, with what does not keep the service from being worked on. A stopped service is worked on whatever
+/// its configs are, because its objects have to go.
+fn accept(
+    object: &LLMInferenceService,
+    combined: Result<Effective, CombineError>,
+) -> Result<(Effective, Vec<SectionFailure>), SectionFailure> {
+    let error = match combined {
+        Ok(effective) => return Ok((effective, Vec::new())),
+        Err(error) => error,
+    };
+    let is_stopped = object.metadata.annotations.as_ref().is_some_and(meta::is_stopped);
+    if !is_stopped {
+        return Err(SectionFailure::new(types::PRESETS_COMBINED, error.reason(), Report(&error).to_string()));
+    }
+    let message = format!("Service is stopped with warning: {}", Report(&error));
+    let raw = Effective {
+        spec: object.spec.clone(),
+        applied: Vec::new(),
+        pins: BTreeMap::new(),
+        layers: Vec::new(),
+    };
+    Ok((raw, vec![SectionFailure::new(types::PRESETS_COMBINED, "Stopped", message)]))
+}
+
+/// Reports what keeps the service from having an effective spec. Its objects stay as they are.
+async fn report_uncombined(
+    context: &Context,
+    key: &Key,
+    object: &LLMInferenceService,
+    failure: SectionFailure,
+) -> Result<Done, Error> {
+    let previous = object.status.clone().unwrap_or_default();
+    let next = not_combined(object.metadata.generation.unwrap_or_default(), &failure, &previous, &now());
+    if write_status(context, key, object, &next).await? {
+        let message = format!("Reconciliation failed: {}", failure.message);
+        context.events.service(object, Note::warning("Error", message)).await;
+    }
+    Ok(Done::Failed(failure.reason))
+}
+
+/// Writes the status and publishes what happened.
+async fn report(
+    context: &Context,
+    key: &Key,
+    object: &LLMInferenceService,
+    service: &Service,
+    effective: &Effective,
+    failures: &[SectionFailure],
+    outcome: &Outcome,
+) -> Result<(), Error> {
+    context.metrics.wrote(outcome);
+    for note in events::changes(&key.namespace, outcome) {
+        context.events.service(object, note).await;
+    }
+    let progress = Progress {
+        generation: object.metadata.generation.unwrap_or_default(),
+        applied: &effective.applied,
+        pins: Some(&effective.pins),
+        failures,
+    };
+    let previous = object.status.clone().unwrap_or_default();
+    let next = status(service, &progress, &previous, &now());
+    let is_new = write_status(context, key, object, &next).await?;
+    if is_new {
+        for failure in failures {
+            let message = format!("Reconciliation failed: {}", failure.message);
+            context.events.service(object, Note::warning("Error", message)).await;
+        }
+        if let Some(note) = events::readiness(&key.name, &previous.conditions, &next.conditions) {
+            context.events.service(object, note).await;
+        }
+    }
+    Ok(())
+}
+
+fn conclude(failures: &[SectionFailure], outcome: Outcome) -> Result<Done, Error> {
+    if let Some(error) = outcome.failures.into_iter().find(ApplyError::retry) {
+        return Err(Error::Apply(Box::new(error)));
+    }
+    Ok(failures.first().map_or(Done::Applied, |it| Done::Failed(it.reason)))
+}
+
+/// Drops what is remembered of a service that is gone.
+fn forget(context: &Context, key: &Key) {
+    context.caches.index.set(key, BTreeSet::new());
+    context.caches.own_writes.forget(key);
+    context.applied.forget(key);
+    context.metrics.service(key, None);
+}
+
+/// The time as conditions have it: RFC 3339 in UTC, to the second.
+#[must_use]
+pub fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

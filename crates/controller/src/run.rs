@@ -1,0 +1,209 @@
+//! The process: watches fill the caches, the leader's workers reconcile, and everything ends together.
+//!
+//! Candidates that do not lead keep their caches warm and serve the webhooks, so a change of the leader costs only the
+//! time of the lease.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kube::core::ApiResource;
+use kube::Client;
+use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
+use llmd_common::ready::Readiness;
+use llmd_common::serve::{Limits, serve};
+use llmd_common::shutdown::Shutdown;
+use llmd_common::{admin, metrics as common_metrics};
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::apply::Applied;
+use crate::args::Settings;
+use crate::children::ChildKind;
+use crate::context::{Caches, Context};
+use crate::events::Events;
+use crate::index::{Key, Reference};
+use crate::lease::Election;
+use crate::llmisvc::reconcile::reconcile;
+use crate::llmisvcconfig;
+use crate::metrics::Metrics;
+use crate::watch::children::{self, Children};
+use crate::watch::gateway_services;
+use crate::watch::objects::Objects;
+use crate::watch::optional::{Both, OptionalKinds};
+use crate::watch::pods::{self, Pods};
+use crate::watch::services::{config_changed, service_changed};
+use crate::watch::{self, Target, named};
+use crate::worker::Controller;
+
+/// Starts everything. Returns when the process serves; the work goes on until `shutdown` drains.
+///
+/// # Errors
+/// When a port cannot be opened. An API server that cannot be reached is waited for.
+pub async fn start(
+    settings: &Settings,
+    client: Client,
+    readiness: &Readiness,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let registry = Registry::new();
+    common_metrics::register_process(&registry);
+    let context = Context {
+        installation: Arc::new(settings.installation.clone()),
+        caches: Caches::new(),
+        applied: Arc::new(Applied::default()),
+        events: Events::new(client.clone(), &settings.identity),
+        metrics: Metrics::new(&registry),
+        client,
+    };
+    listen("metrics", settings.metrics_addr, readiness, &registry, shutdown).await?;
+    listen("health", settings.health_addr, readiness, &registry, shutdown).await?;
+    let tasks = TaskTracker::new();
+    let stop = shutdown.draining().child_token();
+    let synced = watch_all(&context, &tasks, &stop);
+    let election = settings.lease.as_ref().map(|name| {
+        let namespace = &context.installation.system_namespace;
+        Election::new(context.client.clone(), namespace, name, settings.identity.clone())
+    });
+    let concurrency = settings.concurrency;
+    shutdown.spawn(async move {
+        lead(context, election, synced, concurrency, &stop).await;
+        tasks.close();
+        tasks.wait().await;
+    });
+    Ok(())
+}
+
+/// Serves metrics and probes on one address.
+async fn listen(
+    what: &str,
+    address: Option<SocketAddr>,
+    readiness: &Readiness,
+    registry: &Registry,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let Some(address) = address else { return Ok(()) };
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, "serving {what}");
+    let router = admin::router(readiness.clone(), registry.clone());
+    let service = hyper_util::service::TowerToHyperService::new(router);
+    shutdown.spawn(serve(listener, service, None, Limits::default(), shutdown.clone()));
+    Ok(())
+}
+
+/// Starts every watch. The returned tokens fire when the caches are filled.
+fn watch_all(context: &Context, tasks: &TaskTracker, stop: &CancellationToken) -> Vec<CancellationToken> {
+    let mut synced = Vec::new();
+    let mut begin = |target: Target, sink: Box<dyn watch::Sink>| {
+        let token = CancellationToken::new();
+        let (client, metrics) = (context.client.clone(), context.metrics.clone());
+        tasks.spawn(watch::run(client, target, sink, metrics, token.clone(), stop.clone()));
+        synced.push(token);
+    };
+    let caches = &context.caches;
+    let services = {
+        let caches = caches.clone();
+        Objects::new(Arc::clone(&context.caches.services), move |before, after| {
+            service_changed(&caches, before, after);
+        })
+    };
+    let configs = {
+        let caches = caches.clone();
+        Objects::new(Arc::clone(&context.caches.configs), move |before, after| {
+            config_changed(&caches, before, after);
+        })
+    };
+    begin(Target::all(ApiResource::erase::<LLMInferenceService>(&())), Box::new(services));
+    begin(Target::all(ApiResource::erase::<LLMInferenceServiceConfig>(&())), Box::new(configs));
+    let system_namespace = &context.installation.system_namespace;
+    begin(watch::settings::target(system_namespace), Box::new(watch::settings::Settings::new(caches.clone())));
+    begin(named::config_maps(), Box::new(named::Changes::new(caches.clone(), Reference::ConfigMap)));
+    begin(pods::target(), Box::new(Pods::new(caches.clone())));
+    for kind in ChildKind::ALL.into_iter().filter(|it| it.is_builtin()) {
+        let owned = Children::new(kind, caches.clone());
+        if kind == ChildKind::Service {
+            let both = Both(owned, gateway_services::Services::new(caches.clone()));
+            begin(Target::all(kind.api_resource()), Box::new(both));
+        } else {
+            begin(children::target(kind), Box::new(owned));
+        }
+    }
+    let optional = CancellationToken::new();
+    synced.push(optional.clone());
+    let kinds = OptionalKinds::new(context.clone(), tasks.clone(), stop.clone());
+    tasks.spawn(kinds.follow(optional));
+    synced
+}
+
+/// Leads whenever this candidate holds the lease, until `stop`.
+async fn lead(
+    context: Context,
+    mut election: Option<Election>,
+    synced: Vec<CancellationToken>,
+    concurrency: usize,
+    stop: &CancellationToken,
+) {
+    loop {
+        let term = async {
+            if let Some(election) = &mut election {
+                election.acquire().await;
+            }
+            for cache in &synced {
+                cache.cancelled().await;
+            }
+            context.metrics.leads(true);
+            let held = async {
+                match &mut election {
+                    Some(election) => election.hold().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = held => {}
+                () = work(&context, concurrency) => {}
+            }
+        };
+        let is_stopped = tokio::select! {
+            () = stop.cancelled() => true,
+            () = term => false,
+        };
+        context.metrics.leads(false);
+        if is_stopped {
+            break;
+        }
+    }
+    if let Some(election) = &mut election {
+        election.release().await;
+    }
+}
+
+/// Reconciles everything, beginning with what is there.
+async fn work(context: &Context, concurrency: usize) {
+    context.applied.clear();
+    context.caches.wake_all();
+    context.caches.wake_all_configs();
+    let services = Controller {
+        name: "llminferenceservice",
+        queue: context.caches.services_queue.clone(),
+        metrics: context.metrics.clone(),
+    };
+    let configs = Controller {
+        name: "llminferenceserviceconfig",
+        queue: context.caches.configs_queue.clone(),
+        metrics: context.metrics.clone(),
+    };
+    let for_services = context.clone();
+    let for_configs = context.clone();
+    tokio::join!(
+        services.work(concurrency, move |key: Key| {
+            let context = for_services.clone();
+            async move { reconcile(&context, &key).await }
+        }),
+        configs.work(1, move |key: Key| {
+            let context = for_configs.clone();
+            async move { llmisvcconfig::reconcile(&context, &key).await }
+        }),
+    );
+}
