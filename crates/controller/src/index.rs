@@ -31,6 +31,8 @@ impl std::fmt::Display for Key {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reference {
     Config(Key),
+    /// Whatever config changes.
+    AnyConfig,
     ConfigMap(Key),
     Gateway(Key),
     /// Cluster-scoped.

@@ -14,9 +14,8 @@ use llmd_api::serving::status::ConfigSource;
 use llmd_api::serving::v1alpha2::LLMInferenceService;
 use serde_json::json;
 
-use super::combine::Effective;
-use super::reconcile::Error;
-use super::status::SectionFailure;
+use super::reconcile::{Accepted, Error};
+use super::section::SectionError;
 use crate::context::Context;
 use crate::index::Key;
 use crate::live::convert::hash_json;
@@ -29,8 +28,8 @@ pub async fn validate(
     context: &Context,
     key: &Key,
     object: &LLMInferenceService,
-    effective: &Effective,
-) -> Result<Option<SectionFailure>, Error> {
+    effective: &Accepted,
+) -> Result<Option<SectionError>, Error> {
     if object.metadata.annotations.as_ref().is_some_and(meta::is_stopped) || effective.applied.is_empty() {
         return Ok(None);
     }
@@ -59,13 +58,13 @@ pub async fn validate(
                 layers(effective),
                 causes(&status)
             );
-            Ok(Some(SectionFailure::new(types::PRESETS_COMBINED, "InvalidRenderedConfig", message)))
+            Ok(Some(SectionError::new(types::PRESETS_COMBINED, "InvalidRenderedConfig", message)))
         }
         Err(source) => Err(Error::Validate(Box::new(source))),
     }
 }
 
-fn layers(effective: &Effective) -> String {
+fn layers(effective: &Accepted) -> String {
     let layer = |it: &llmd_api::serving::status::AppliedConfig| {
         let source = match it.source {
             ConfigSource::Preset => "Preset",

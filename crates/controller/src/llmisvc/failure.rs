@@ -4,14 +4,14 @@ use llmd_api::meta::{self, component};
 use llmd_api::serving::conditions as types;
 use llmd_common::report::Report;
 
-use super::status::SectionFailure;
+use super::section::SectionError;
 use crate::apply::ApplyError;
 use crate::children::{Child, ChildKind};
 
 /// Whether nothing may be rendered while this failure lasts. What lies around the service, such as a gateway that does
 /// not exist yet, does not keep its pods from starting.
 #[must_use]
-pub fn blocks(failure: &SectionFailure) -> bool {
+pub fn blocks(failure: &SectionError) -> bool {
     !matches!(
         failure.condition,
         types::GATEWAYS_READY
@@ -26,13 +26,13 @@ pub fn blocks(failure: &SectionFailure) -> bool {
 
 /// The failure that `error` at one of `children`, or at an object to be removed, means for the service.
 #[must_use]
-pub fn failure_of(error: &ApplyError, children: &[Child]) -> SectionFailure {
+pub fn failure_of(error: &ApplyError, children: &[Child]) -> SectionError {
     let child = children.iter().find(|it| it.kind == error.kind() && it.name == error.name());
     let labels = child.and_then(|it| it.body.pointer("/metadata/labels"));
     let role = labels.and_then(|it| it.get(meta::COMPONENT)).and_then(|it| it.as_str()).unwrap_or_default();
     let is_crd_missing = matches!(error, ApplyError::NotServed { .. });
     let (condition, reason) = place(error.kind(), role, is_crd_missing);
-    SectionFailure::new(condition, reason, Report(error).to_string())
+    SectionError::new(condition, reason, Report(error).to_string())
 }
 
 /// Condition and reason for a kind in a role.

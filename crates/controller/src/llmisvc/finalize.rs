@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::facts::routing::RoutingSource;
 use super::reconcile::{Error, now};
-use super::status::SectionFailure;
+use super::section::SectionError;
 use super::write_status::write_status;
 use crate::context::Context;
 use crate::index::Key;
@@ -103,7 +103,7 @@ async fn report_waiting(
     peer: &str,
 ) -> Result<(), Error> {
     let message = format!("LLMInferenceService {peer} of the same routing group still sends requests here");
-    let failure = SectionFailure::new(types::GROUP_READY, "FinalizationPending", message);
+    let failure = SectionError::new(types::GROUP_READY, "FinalizationPending", message);
     let previous = object.status.clone().unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
     let next = super::status::not_combined(generation, &failure, &previous, &now());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kube::ResourceExt;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
 
-use super::combine::{CombineError, Effective};
+use super::combine::Effective;
 use super::facts::{Facts, accounts, routing, scheduler};
 use crate::context::Context;
 use crate::index::{Key, Reference};
@@ -28,24 +28,24 @@ pub async fn gather(context: &Context, key: &Key, spec: &LLMInferenceServiceSpec
     })
 }
 
-/// What the service depends on besides its own objects. Missing objects count: they wake it when they appear.
+/// What the service depends on besides its own objects. Missing objects count: they wake it when they appear. Without
+/// an effective spec any config may be the one that is missing or wrong.
 #[must_use]
 pub fn references(
     object: &LLMInferenceService,
     effective: Option<&Effective>,
-    error: Option<&CombineError>,
     installation: &Installation,
 ) -> BTreeSet<Reference> {
     let namespace = object.namespace().unwrap_or_default();
     let mut names: BTreeSet<String> = object.spec.base_refs.iter().map(|it| it.name.clone()).collect();
     names.extend(object.status.iter().flat_map(|it| &it.applied_configs).map(|it| it.name.clone()));
     names.extend(effective.iter().flat_map(|it| &it.applied).map(|it| it.name.clone()));
-    if let Some(CombineError::ConfigNotFound { name, .. }) = error {
-        names.insert(name.clone());
-    }
     let places = [namespace.as_str(), &installation.system_namespace];
     let configs = names.iter().flat_map(|name| places.map(|it| Reference::Config(Key::new(it, name))));
     let mut references: BTreeSet<_> = configs.collect();
+    if effective.is_none() {
+        references.insert(Reference::AnyConfig);
+    }
     let spec = effective.map_or(&object.spec, |it| &it.spec);
     references.extend(routing_references(&namespace, spec));
     references.extend(

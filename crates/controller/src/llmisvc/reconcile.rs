@@ -10,7 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use llmd_api::meta;
 use llmd_api::serving::conditions as types;
-use llmd_api::serving::v1alpha2::LLMInferenceService;
+use llmd_api::serving::status::AppliedConfig;
+use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
 use llmd_common::report::Report;
 
 use super::combine::{CombineError, Effective, combine};
@@ -20,7 +21,8 @@ use super::failure::{blocks, failure_of};
 use super::finalize::{self, Finalized};
 use super::gather::{gather, references};
 use super::service::Service;
-use super::status::{Progress, SectionFailure, not_combined, status};
+use super::section::SectionError;
+use super::status::{Progress, not_combined, status};
 use super::write_status::write_status;
 use crate::apply::{ApplyError, Outcome, apply};
 use crate::context::Context;
@@ -102,7 +104,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
     finalize::ensure(context, key, &object).await?;
     let settings = context.caches.settings.load_full();
     let combined = combine(&object, &context.caches, &context.installation, &settings);
-    context.caches.index.set(key, references(&object, combined.as_ref().ok(), combined.as_ref().err(), &context.installation));
+    context.caches.index.set(key, references(&object, combined.as_ref().ok(), &context.installation));
     let (effective, mut failures) = match accept(&object, combined) {
         Ok(accepted) => accepted,
         Err(failure) => return report_uncombined(context, key, &object, failure).await,
@@ -127,28 +129,33 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
     conclude(&failures, outcome)
 }
 
+/// The spec that is worked on, and where it comes from.
+#[derive(Debug, Default)]
+pub struct Accepted {
+    pub spec: LLMInferenceServiceSpec,
+    /// The configs that went in, lowest first.
+    pub applied: Vec<AppliedConfig>,
+    /// Preset names to stay with.
+    pub pins: BTreeMap<String, String>,
+}
+
 /// The effective spec, with what does not keep the service from being worked on. A stopped service is worked on whatever
 /// its configs are, because its objects have to go.
 fn accept(
     object: &LLMInferenceService,
     combined: Result<Effective, CombineError>,
-) -> Result<(Effective, Vec<SectionFailure>), SectionFailure> {
+) -> Result<(Accepted, Vec<SectionError>), SectionError> {
     let error = match combined {
-        Ok(effective) => return Ok((effective, Vec::new())),
+        Ok(Effective { spec, applied, pins, .. }) => return Ok((Accepted { spec, applied, pins }, Vec::new())),
         Err(error) => error,
     };
     let is_stopped = object.metadata.annotations.as_ref().is_some_and(meta::is_stopped);
     if !is_stopped {
-        return Err(SectionFailure::new(types::PRESETS_COMBINED, error.reason(), Report(&error).to_string()));
+        return Err(SectionError::new(types::PRESETS_COMBINED, error.reason(), Report(&error).to_string()));
     }
     let message = format!("Service is stopped with warning: {}", Report(&error));
-    let raw = Effective {
-        spec: object.spec.clone(),
-        applied: Vec::new(),
-        pins: BTreeMap::new(),
-        layers: Vec::new(),
-    };
-    Ok((raw, vec![SectionFailure::new(types::PRESETS_COMBINED, "Stopped", message)]))
+    let raw = Accepted { spec: object.spec.clone(), ..Accepted::default() };
+    Ok((raw, vec![SectionError::new(types::PRESETS_COMBINED, "Stopped", message)]))
 }
 
 /// Reports what keeps the service from having an effective spec. Its objects stay as they are.
@@ -156,7 +163,7 @@ async fn report_uncombined(
     context: &Context,
     key: &Key,
     object: &LLMInferenceService,
-    failure: SectionFailure,
+    failure: SectionError,
 ) -> Result<Done, Error> {
     let previous = object.status.clone().unwrap_or_default();
     let next = not_combined(object.metadata.generation.unwrap_or_default(), &failure, &previous, &now());
@@ -173,8 +180,8 @@ async fn report(
     key: &Key,
     object: &LLMInferenceService,
     service: &Service,
-    effective: &Effective,
-    failures: &[SectionFailure],
+    effective: &Accepted,
+    failures: &[SectionError],
     outcome: &Outcome,
 ) -> Result<(), Error> {
     context.metrics.wrote(outcome);
@@ -185,7 +192,7 @@ async fn report(
         generation: object.metadata.generation.unwrap_or_default(),
         applied: &effective.applied,
         pins: Some(&effective.pins),
-        failures,
+        errors: failures,
     };
     let previous = object.status.clone().unwrap_or_default();
     let next = status(service, &progress, &previous, &now());
@@ -202,7 +209,7 @@ async fn report(
     Ok(())
 }
 
-fn conclude(failures: &[SectionFailure], outcome: Outcome) -> Result<Done, Error> {
+fn conclude(failures: &[SectionError], outcome: Outcome) -> Result<Done, Error> {
     if let Some(error) = outcome.failures.into_iter().find(ApplyError::retry) {
         return Err(Error::Apply(Box::new(error)));
     }

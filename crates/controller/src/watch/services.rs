@@ -46,6 +46,7 @@ pub fn config_changed(
     let is_other_spec = before.map(|it| &it.spec) != after.map(|it| &it.spec);
     if is_other_spec {
         caches.wake(&Reference::Config(config));
+        caches.wake(&Reference::AnyConfig);
     }
 }
 
