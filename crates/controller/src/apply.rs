@@ -105,7 +105,12 @@ impl Applied {
 
 /// Applies `children` in order and removes the service's other objects. Failures do not stop the rest, except that
 /// nothing is removed after one: what is to be replaced goes only when its replacement is there.
-pub async fn apply(context: &Context, service: &LLMInferenceService, live: &LiveChildren, children: &[Child]) -> Outcome {
+pub async fn apply(
+    context: &Context,
+    service: &LLMInferenceService,
+    live: &LiveChildren,
+    children: &[Child],
+) -> Outcome {
     let mut outcome = Outcome::default();
     let owner = Owner::of(service);
     for child in children {
@@ -196,9 +201,9 @@ async fn apply_one(
 impl Record {
     /// Whether the object is as it was left.
     fn holds(&self, known: Option<&LiveChild>) -> bool {
-        self.live.as_ref().is_none_or(|live| {
-            known.is_some_and(|it| it.uid == live.uid && it.digest == live.fields)
-        })
+        self.live
+            .as_ref()
+            .is_none_or(|live| known.is_some_and(|it| it.uid == live.uid && it.digest == live.fields))
     }
 }
 

@@ -114,7 +114,9 @@ impl Args {
     ///
     /// # Errors
     /// clap's error, which also stands for `--help` and `--version`.
-    pub fn parse_from_words<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error> {
+    pub fn parse_from_words<W: Into<OsString>>(
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<Self, clap::Error> {
         // Go takes the value of a boolean only behind `=`; the bare flag means true.
         let command = Self::command().mut_args(|arg| {
             if arg.get_value_parser().type_id() == TypeId::of::<bool>() && matches!(arg.get_action(), Set) {

@@ -57,7 +57,8 @@ impl Events {
     #[must_use]
     pub fn new(client: Client, instance: &str) -> Self {
         let recorder = |controller: &str| {
-            let reporter = Reporter { controller: controller.to_owned(), instance: Some(instance.to_owned()) };
+            let reporter =
+                Reporter { controller: controller.to_owned(), instance: Some(instance.to_owned()) };
             Recorder::new(client.clone(), reporter)
         };
         Self {
@@ -113,7 +114,8 @@ pub fn changes(namespace: &str, outcome: &Outcome) -> Vec<Note> {
 /// The note on the change of `Ready` between two sets of conditions, if it changed to or from True.
 #[must_use]
 pub fn readiness(name: &str, before: &[Condition], after: &[Condition]) -> Option<Note> {
-    let is_ready = |all: &[Condition]| all.iter().any(|it| it.type_ == conditions::READY && it.status == "True");
+    let is_ready =
+        |all: &[Condition]| all.iter().any(|it| it.type_ == conditions::READY && it.status == "True");
     match (is_ready(before), is_ready(after)) {
         (false, true) => {
             Some(Note::normal("LLMInferenceServiceReady", format!("LLMInferenceService [{name}] is Ready")))
@@ -162,6 +164,9 @@ mod tests {
             ..Outcome::default()
         };
         let messages: Vec<_> = changes("team", &outcome).into_iter().map(|it| it.message).collect();
-        assert_eq!(messages, ["Created v1.Deployment team/chat-kserve", "Deleted v1.ClusterRoleBinding auth"]);
+        assert_eq!(
+            messages,
+            ["Created v1.Deployment team/chat-kserve", "Deleted v1.ClusterRoleBinding auth"]
+        );
     }
 }

@@ -66,7 +66,9 @@ fn may_go(config: &LLMInferenceServiceConfig) -> bool {
 fn users(context: &Context, key: &Key) -> BTreeSet<ServiceReference> {
     let services = context.caches.services.all();
     let using = services.iter().filter(|it| uses(it, key, &context.installation));
-    using.map(|it| ServiceReference { name: it.name_any(), namespace: it.namespace().unwrap_or_default() }).collect()
+    using
+        .map(|it| ServiceReference { name: it.name_any(), namespace: it.namespace().unwrap_or_default() })
+        .collect()
 }
 
 /// Whether the service applied the config, or is about to because it names it.
@@ -74,8 +76,8 @@ fn uses(service: &LLMInferenceService, config: &Key, installation: &Installation
     if service.status.is_some() {
         return applied_configs(Some(service)).contains(config);
     }
-    let is_in_scope =
-        service.namespace().as_ref() == Some(&config.namespace) || config.namespace == installation.system_namespace;
+    let is_in_scope = service.namespace().as_ref() == Some(&config.namespace)
+        || config.namespace == installation.system_namespace;
     is_in_scope && service.spec.base_refs.iter().any(|it| it.name == config.name)
 }
 
@@ -114,7 +116,10 @@ fn status(
     };
     LLMInferenceServiceConfigStatus {
         observed_generation: config.metadata.generation,
-        conditions: vec![condition(IN_USE, in_use, reason, message), condition(READY, "True", "", String::new())],
+        conditions: vec![
+            condition(IN_USE, in_use, reason, message),
+            condition(READY, "True", "", String::new()),
+        ],
         annotations: previous.annotations.clone(),
         referenced_by: users.into_iter().collect(),
     }

@@ -62,7 +62,9 @@ async fn client(settings: &Settings) -> anyhow::Result<kube::Client> {
     let config = match &settings.kubeconfig {
         Some(path) => {
             let file = Kubeconfig::read_from(path).context("cannot read the kubeconfig")?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.context("kubeconfig")?
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .context("kubeconfig")?
         }
         None => kube::Config::infer().await.context("no cluster: give --kubeconfig")?,
     };

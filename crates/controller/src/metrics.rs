@@ -20,9 +20,7 @@ use kube::core::ApiResource;
 use llmd_api::serving::status::LLMInferenceServiceStatus;
 use llmd_common::metrics::register;
 use parking_lot::Mutex;
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::apply::Outcome;
 use crate::index::Key;
@@ -168,7 +166,8 @@ impl Metrics {
             now.conditions.insert(condition.type_.clone());
         }
         let workloads = status.and_then(|it| it.workloads.as_ref());
-        let each = workloads.map(|it| [("primary", &it.primary), ("prefill", &it.prefill), ("scheduler", &it.scheduler)]);
+        let each = workloads
+            .map(|it| [("primary", &it.primary), ("prefill", &it.prefill), ("scheduler", &it.scheduler)]);
         for (workload, reference) in each.into_iter().flatten() {
             let Some(reference) = reference else { continue };
             let labels = [service.namespace.as_str(), &service.name, workload];
@@ -218,12 +217,19 @@ mod tests {
             status: status.to_owned(),
             ..Condition::default()
         };
-        let status = |conditions| LLMInferenceServiceStatus { conditions, ..LLMInferenceServiceStatus::default() };
+        let status =
+            |conditions| LLMInferenceServiceStatus { conditions, ..LLMInferenceServiceStatus::default() };
         let text = || llmd_common::metrics::render(&registry);
         metrics.service(&service, Some(&status(vec![condition("Ready", "False"), condition("Old", "True")])));
-        assert!(text().contains("llmisvc_condition_status{condition=\"Old\",name=\"chat\",namespace=\"team\"} 1"));
+        assert!(
+            text().contains("llmisvc_condition_status{condition=\"Old\",name=\"chat\",namespace=\"team\"} 1")
+        );
         metrics.service(&service, Some(&status(vec![condition("Ready", "Unknown")])));
-        assert!(text().contains("llmisvc_condition_status{condition=\"Ready\",name=\"chat\",namespace=\"team\"} -1"));
+        assert!(
+            text().contains(
+                "llmisvc_condition_status{condition=\"Ready\",name=\"chat\",namespace=\"team\"} -1"
+            )
+        );
         assert!(!text().contains("Old"));
         metrics.service(&service, None);
         assert!(!text().contains("chat"));

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use kube::core::ApiResource;
 use kube::Client;
+use kube::core::ApiResource;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
 use llmd_common::ready::Readiness;
 use llmd_common::serve::{Limits, serve};
@@ -118,7 +118,10 @@ fn watch_all(context: &Context, tasks: &TaskTracker, stop: &CancellationToken) -
     begin(Target::all(ApiResource::erase::<LLMInferenceService>(&())), Box::new(services));
     begin(Target::all(ApiResource::erase::<LLMInferenceServiceConfig>(&())), Box::new(configs));
     let system_namespace = &context.installation.system_namespace;
-    begin(watch::settings::target(system_namespace), Box::new(watch::settings::Settings::new(caches.clone())));
+    begin(
+        watch::settings::target(system_namespace),
+        Box::new(watch::settings::Settings::new(caches.clone())),
+    );
     begin(named::config_maps(), Box::new(named::Changes::new(caches.clone(), Reference::ConfigMap)));
     begin(pods::target(), Box::new(Pods::new(caches.clone())));
     for kind in ChildKind::ALL.into_iter().filter(|it| it.is_builtin()) {

@@ -10,8 +10,8 @@ use std::pin::pin;
 use futures_util::StreamExt;
 use kube::api::{Api, DynamicObject};
 use kube::core::{ApiResource, DynamicResourceScope, PartialObjectMeta};
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt};
 use llmd_common::report::Report;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +61,10 @@ impl Target {
         Self { labels: Some(selector.into()), ..self }
     }
 
-    fn api<K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>>(&self, client: Client) -> Api<K> {
+    fn api<K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>>(
+        &self,
+        client: Client,
+    ) -> Api<K> {
         match &self.namespace {
             Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
             None => Api::all_with(client, &self.resource),
@@ -70,11 +73,7 @@ impl Target {
 
     fn config(&self) -> watcher::Config {
         let config = watcher::Config::default().page_size(PAGE);
-        watcher::Config {
-            label_selector: self.labels.clone(),
-            field_selector: self.fields.clone(),
-            ..config
-        }
+        watcher::Config { label_selector: self.labels.clone(), field_selector: self.fields.clone(), ..config }
     }
 }
 

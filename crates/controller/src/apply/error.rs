@@ -41,7 +41,9 @@ impl ApplyError {
     #[must_use]
     pub const fn kind(&self) -> ChildKind {
         match self {
-            Self::NotServed { kind, .. } | Self::NotControlled { kind, .. } | Self::Request { kind, .. } => *kind,
+            Self::NotServed { kind, .. } | Self::NotControlled { kind, .. } | Self::Request { kind, .. } => {
+                *kind
+            }
         }
     }
 
@@ -49,7 +51,9 @@ impl ApplyError {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::NotServed { name, .. } | Self::NotControlled { name, .. } | Self::Request { name, .. } => name,
+            Self::NotServed { name, .. } | Self::NotControlled { name, .. } | Self::Request { name, .. } => {
+                name
+            }
         }
     }
 

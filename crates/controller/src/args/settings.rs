@@ -75,8 +75,16 @@ impl TryFrom<Args> for Settings {
             zap_stacktrace_level: _,
             zap_time_encoding: _,
         } = args;
-        refuse(metrics_secure, "metrics-secure", "not supported: the metrics port is plain HTTP; put a proxy in front")?;
-        refuse(!tls_cipher_suites.is_empty(), "tls-cipher-suites", "not supported: leave it out to use the safe default set")?;
+        refuse(
+            metrics_secure,
+            "metrics-secure",
+            "not supported: the metrics port is plain HTTP; put a proxy in front",
+        )?;
+        refuse(
+            !tls_cipher_suites.is_empty(),
+            "tls-cipher-suites",
+            "not supported: leave it out to use the safe default set",
+        )?;
         check_tls_version(&tls_min_version)?;
         Ok(Self {
             kubeconfig,
@@ -136,7 +144,8 @@ fn address(flag: &'static str, text: &str) -> Result<Option<SocketAddr>, Error> 
     if matches!(text, "0" | "") {
         return Ok(None);
     }
-    let problem = || Error { flag, problem: format!("{text:?} is no address; use :PORT, IP:PORT, or 0 for none") };
+    let problem =
+        || Error { flag, problem: format!("{text:?} is no address; use :PORT, IP:PORT, or 0 for none") };
     if let Some(port) = text.strip_prefix(':') {
         let port = port.parse().map_err(|_| problem())?;
         return Ok(Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)));
@@ -164,7 +173,9 @@ fn log_filter(level: &str) -> Result<String, Error> {
         "info" | "0" => "info",
         "warn" => "warn",
         "error" | "dpanic" | "panic" | "fatal" => "error",
-        other if other.parse::<u8>().is_ok() => return Ok("trace,hyper=info,h2=info,rustls=info,tower=info".to_owned()),
+        other if other.parse::<u8>().is_ok() => {
+            return Ok("trace,hyper=info,h2=info,rustls=info,tower=info".to_owned());
+        }
         other => {
             let problem = format!("unknown level {other:?}: use debug, info, error, panic or a verbosity");
             return Err(Error { flag: "zap-log-level", problem });

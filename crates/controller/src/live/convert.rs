@@ -180,7 +180,8 @@ fn pod_template(template: PodTemplateSpec) -> LivePodTemplate {
 fn scheduler_config_args(container: &Container) -> Vec<String> {
     let mut words = container.command.iter().flatten().chain(container.args.iter().flatten());
     while let Some(word) = words.next() {
-        let (flag, value) = word.split_once('=').map_or((word.as_str(), None), |(it, value)| (it, Some(value)));
+        let (flag, value) =
+            word.split_once('=').map_or((word.as_str(), None), |(it, value)| (it, Some(value)));
         let name = flag.trim_start_matches('-');
         if flag.starts_with('-') && SCHEDULER_CONFIG_FLAGS.contains(&name) {
             let separate = if value.is_none() { words.next() } else { None };

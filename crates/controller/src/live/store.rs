@@ -49,7 +49,8 @@ fn version(child: &LiveChild) -> u64 {
 fn differs(a: &LiveChild, b: &LiveChild) -> bool {
     let LiveChild { kind: _, namespace: _, name: _, service, uid, owner_uid, resource_version: _, .. } = a;
     (service, uid, owner_uid) != (&b.service, &b.uid, &b.owner_uid)
-        || (a.generation, a.deleting, a.digest, a.adoptable) != (b.generation, b.deleting, b.digest, b.adoptable)
+        || (a.generation, a.deleting, a.digest, a.adoptable)
+            != (b.generation, b.deleting, b.digest, b.adoptable)
         || a.detail != b.detail
 }
 
@@ -110,9 +111,11 @@ impl LiveStore {
     pub fn of(&self, service: &Key) -> LiveChildren {
         let records = self.0.read();
         let places = records.by_service.get(service).into_iter().flatten();
-        let children = places.filter_map(|it| records.children.get(it)).map(|(_, it)| (**it).clone()).collect();
+        let children =
+            places.filter_map(|it| records.children.get(it)).map(|(_, it)| (**it).clone()).collect();
         let pods = records.pods_by_service.get(service).into_iter().flatten();
-        let mut pod_ips: Vec<_> = pods.filter_map(|it| records.pods.get(it)).flat_map(|it| it.addresses.clone()).collect();
+        let mut pod_ips: Vec<_> =
+            pods.filter_map(|it| records.pods.get(it)).flat_map(|it| it.addresses.clone()).collect();
         pod_ips.sort_unstable();
         pod_ips.dedup();
         LiveChildren { children, pod_ips }

@@ -2,9 +2,9 @@
 //!
 //! A member of a routing group stays until no other member's route sends requests to it.
 
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
-use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use llmd_api::meta::{self, SERVICE_FINALIZER};
 use llmd_api::serving::conditions as types;
 use llmd_api::serving::v1alpha2::LLMInferenceService;
@@ -43,7 +43,11 @@ pub async fn ensure(context: &Context, key: &Key, object: &LLMInferenceService) 
 ///
 /// # Errors
 /// When something cannot be removed.
-pub async fn finalize(context: &Context, key: &Key, object: &LLMInferenceService) -> Result<Finalized, Error> {
+pub async fn finalize(
+    context: &Context,
+    key: &Key,
+    object: &LLMInferenceService,
+) -> Result<Finalized, Error> {
     if !object.finalizers().iter().any(|it| it == SERVICE_FINALIZER) {
         return Ok(Finalized::Gone);
     }
@@ -126,11 +130,8 @@ pub async fn remove_binding(context: &Context, key: &Key, name: &str) -> kube::R
     let api: Api<ClusterRoleBinding> = Api::all(context.client.clone());
     let Some(binding) = api.get_opt(name).await? else { return Ok(()) };
     let is_named = binding.labels().get(meta::NAME) == Some(&key.name);
-    let is_bound = binding
-        .subjects
-        .iter()
-        .flatten()
-        .any(|it| it.namespace.as_deref() == Some(key.namespace.as_str()));
+    let is_bound =
+        binding.subjects.iter().flatten().any(|it| it.namespace.as_deref() == Some(key.namespace.as_str()));
     if !is_named || !is_bound {
         return Ok(());
     }

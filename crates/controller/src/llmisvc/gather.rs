@@ -60,9 +60,11 @@ fn routing_references(namespace: &str, spec: &LLMInferenceServiceSpec) -> BTreeS
     let Some(router) = &spec.router else { return BTreeSet::new() };
     let route = router.route.as_ref();
     let http = route.and_then(|it| it.http.as_ref());
-    let named = router.gateway.iter().flat_map(|it| &it.refs).map(|it| {
-        Reference::Gateway(Key::new(it.namespace.as_deref().unwrap_or(namespace), &it.name))
-    });
+    let named = router
+        .gateway
+        .iter()
+        .flat_map(|it| &it.refs)
+        .map(|it| Reference::Gateway(Key::new(it.namespace.as_deref().unwrap_or(namespace), &it.name)));
     let parents = http.and_then(|it| it.spec.as_ref()).into_iter().flat_map(|it| &it.parent_refs);
     let parents = parents
         .filter_map(|it| routing::parent_gateway(it, namespace))

@@ -14,14 +14,14 @@ use llmd_api::serving::status::AppliedConfig;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
 use llmd_common::report::Report;
 
-use super::combine::{CombineError, Effective, combine};
 use super::check::check;
+use super::combine::{CombineError, Effective, combine};
 use super::dry_run;
 use super::failure::{blocks, failure_of};
 use super::finalize::{self, Finalized};
 use super::gather::{gather, references};
-use super::service::Service;
 use super::section::SectionError;
+use super::service::Service;
 use super::status::{Progress, not_combined, status};
 use super::write_status::write_status;
 use crate::apply::{ApplyError, Outcome, apply};
@@ -146,7 +146,9 @@ fn accept(
     combined: Result<Effective, CombineError>,
 ) -> Result<(Accepted, Vec<SectionError>), SectionError> {
     let error = match combined {
-        Ok(Effective { spec, applied, pins, .. }) => return Ok((Accepted { spec, applied, pins }, Vec::new())),
+        Ok(Effective { spec, applied, pins, .. }) => {
+            return Ok((Accepted { spec, applied, pins }, Vec::new()));
+        }
         Err(error) => error,
     };
     let is_stopped = object.metadata.annotations.as_ref().is_some_and(meta::is_stopped);

@@ -45,7 +45,9 @@ pub async fn write_status(
             }
             Err(kube::Error::Api(reply)) if reply.code == 404 => return Ok(false),
             Err(kube::Error::Api(reply)) if reply.code == 409 => {
-                let Some(latest) = api.get_metadata_opt(&key.name).await.map_err(error)? else { return Ok(false) };
+                let Some(latest) = api.get_metadata_opt(&key.name).await.map_err(error)? else {
+                    return Ok(false);
+                };
                 version = latest.metadata.resource_version;
             }
             Err(source) => return Err(error(source)),

@@ -75,20 +75,27 @@ impl OptionalKind {
     fn sink(self, caches: &Caches) -> Box<dyn Sink> {
         match self {
             Self::Gateway => referenced(&caches.gateways, caches, Reference::Gateway),
-            Self::GatewayClass => referenced(&caches.gateway_classes, caches, |it| Reference::GatewayClass(it.name)),
+            Self::GatewayClass => {
+                referenced(&caches.gateway_classes, caches, |it| Reference::GatewayClass(it.name))
+            }
             Self::Child(kind) => {
                 let owned = Children::new(kind, caches.clone());
                 match kind {
-                    ChildKind::HttpRoute => {
-                        Box::new(Both(owned, referenced::<HTTPRoute>(&caches.routes, caches, Reference::Route)))
-                    }
+                    ChildKind::HttpRoute => Box::new(Both(
+                        owned,
+                        referenced::<HTTPRoute>(&caches.routes, caches, Reference::Route),
+                    )),
                     ChildKind::InferencePool => Box::new(Both(
                         owned,
                         referenced::<pool_v1::InferencePool>(&caches.pools, caches, Reference::Pool),
                     )),
                     ChildKind::InferencePoolV1Alpha2 => Box::new(Both(
                         owned,
-                        referenced::<pool_v1alpha2::InferencePool>(&caches.pools_v1alpha2, caches, Reference::Pool),
+                        referenced::<pool_v1alpha2::InferencePool>(
+                            &caches.pools_v1alpha2,
+                            caches,
+                            Reference::Pool,
+                        ),
                     )),
                     _ => Box::new(owned),
                 }

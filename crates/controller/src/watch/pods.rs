@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use k8s_openapi::api::core::v1;
+use kube::ResourceExt;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::watcher::Event;
-use kube::ResourceExt;
-use k8s_openapi::api::core::v1;
 use llmd_api::meta::{self, component};
 
 use super::{Sink, Target};
@@ -40,8 +40,12 @@ impl Pods {
 
     fn observe(&self, name: Key, object: DynamicObject) {
         let Some(service) = service_of(&object.metadata) else { return };
-        let status: PodStatus =
-            object.data.get("status").cloned().and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
+        let status: PodStatus = object
+            .data
+            .get("status")
+            .cloned()
+            .and_then(|it| serde_json::from_value(it).ok())
+            .unwrap_or_default();
         let addresses = status.pod_ips.iter().filter_map(|it| it.ip.parse().ok()).collect();
         if let Some(service) = self.caches.live.observe_pod(name, Pod { service, addresses }) {
             self.caches.services_queue.add(service);

@@ -21,7 +21,8 @@ pub fn service_changed(
     after: Option<&LLMInferenceService>,
 ) {
     let Some(service) = after.or(before).map(key_of) else { return };
-    let is_own_write = after.is_some_and(|it| caches.own_writes.is_last(&service, it.metadata.resource_version.as_deref()));
+    let is_own_write =
+        after.is_some_and(|it| caches.own_writes.is_last(&service, it.metadata.resource_version.as_deref()));
     if !is_own_write {
         caches.services_queue.add(service.clone());
     }
@@ -60,5 +61,9 @@ fn group_of(service: &LLMInferenceService) -> Option<Key> {
 #[must_use]
 pub fn applied_configs(service: Option<&LLMInferenceService>) -> BTreeSet<Key> {
     let status = service.and_then(|it| it.status.as_ref());
-    status.into_iter().flat_map(|it| &it.applied_configs).map(|it| Key::new(&it.namespace, &it.name)).collect()
+    status
+        .into_iter()
+        .flat_map(|it| &it.applied_configs)
+        .map(|it| Key::new(&it.namespace, &it.name))
+        .collect()
 }

@@ -140,6 +140,7 @@ fn with_live(mut service: Service, certificate: LiveCertificate) -> Service {
         generation: 0,
         deleting: false,
         digest: 0,
+        adoptable: false,
         detail: LiveDetail::Certificate(Box::new(certificate)),
     }];
     service

@@ -45,6 +45,7 @@ fn set_live(service: &mut Service, selector: &[(&str, &str)], config_args: &[&st
         generation: 1,
         deleting: false,
         digest: 0,
+        adoptable: false,
         detail: LiveDetail::Deployment(Box::new(deployment)),
     });
 }

@@ -167,6 +167,7 @@ fn with_live_selector(mut service: Service, selector: Labels) -> Service {
         generation: 1,
         deleting: false,
         digest: 0,
+        adoptable: false,
         detail,
     });
     service

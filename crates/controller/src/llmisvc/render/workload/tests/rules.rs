@@ -210,6 +210,7 @@ fn live_group(sub_group_size: Option<i32>) -> LiveChild {
         generation: 1,
         deleting: false,
         digest: 0,
+        adoptable: false,
         detail: LiveDetail::LeaderWorkerSet(Box::new(set)),
     }
 }
