@@ -92,6 +92,7 @@ impl Live {
             generation: 1,
             deleting: false,
             digest: 0,
+            adoptable: false,
             detail: LiveDetail::Deployment(Box::new(LiveDeployment { pod, ..LiveDeployment::default() })),
         };
         LiveChildren { children: vec![child], pod_ips: Vec::new() }
