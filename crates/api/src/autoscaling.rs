@@ -7,6 +7,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::limits;
+
 /// Scaling of one object by triggers. Times are in seconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
 #[kube(
@@ -57,6 +59,8 @@ pub struct KedaFallback {
     pub failure_threshold: i32,
     pub replicas: i32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::one_of(&["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"]))]
+    #[schemars(transform = limits::default("static"))]
     pub behavior: Option<String>,
 }
 
@@ -93,6 +97,7 @@ pub struct ScalingModifiers {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activation_target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::one_of(&["AverageValue", "Value"]))]
     pub metric_type: Option<String>,
 }
 

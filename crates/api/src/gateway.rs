@@ -5,113 +5,39 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::limits;
+
+pub mod auth;
 pub mod filter;
+pub mod route;
 
 pub use filter::HttpRouteFilter;
-
-/// Routes HTTP requests of one or more gateways to backends.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
-#[kube(
-    group = "gateway.networking.k8s.io",
-    version = "v1",
-    kind = "HTTPRoute",
-    namespaced,
-    status = "HttpRouteStatus",
-    derive = "PartialEq"
-)]
-#[serde(rename_all = "camelCase", default)]
-pub struct HttpRouteSpec {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub parent_refs: Vec<ParentReference>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub hostnames: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<HttpRouteRule>,
-}
-
-/// Requests that match go to one of the backends, by weight.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct HttpRouteRule {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub matches: Vec<HttpRouteMatch>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<HttpRouteFilter>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub backend_refs: Vec<HttpBackendRef>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeouts: Option<HttpRouteTimeouts>,
-}
-
-/// All of these must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct HttpRouteMatch {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<HttpPathMatch>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub headers: Vec<HttpValueMatch>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub query_params: Vec<HttpValueMatch>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
-}
-
-/// `Exact`, `PathPrefix` (default) or `RegularExpression`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct HttpPathMatch {
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub type_: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-}
-
-/// A header or query parameter: `Exact` (default) or `RegularExpression`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct HttpValueMatch {
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    pub type_: Option<String>,
-    pub name: String,
-    pub value: String,
-}
-
-/// A backend and its share of the requests.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpBackendRef {
-    #[serde(flatten)]
-    pub object: BackendObjectReference,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weight: Option<i32>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<HttpRouteFilter>,
-}
+pub use route::{
+    HTTPRoute, HttpBackendRef, HttpPathMatch, HttpRouteMatch, HttpRouteRule, HttpRouteSpec, HttpRouteStatus,
+    HttpRouteTimeouts, HttpValueMatch, RouteParentStatus,
+};
 
 /// A backend: a Service unless group and kind say otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = limits::rule(
+    "self.group != '' || self.kind != 'Service' || has(self.port)",
+    "a Service needs a port"
+))]
 pub struct BackendObjectReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::group, transform = limits::default(""))]
     pub group: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::kind, transform = limits::default("Service"))]
     pub kind: Option<String>,
+    #[schemars(transform = limits::object_name)]
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::namespace)]
     pub namespace: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::port)]
     pub port: Option<i32>,
-}
-
-/// Durations as Gateway API writes them (`10s`; `0s` = none).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct HttpRouteTimeouts {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backend_request: Option<String>,
 }
 
 /// A route's or pool's parent: a Gateway unless group and kind say otherwise.
@@ -119,15 +45,22 @@ pub struct HttpRouteTimeouts {
 #[serde(rename_all = "camelCase")]
 pub struct ParentReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::group, transform = limits::default("gateway.networking.k8s.io"))]
     pub group: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::kind, transform = limits::default("Gateway"))]
     pub kind: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::namespace)]
     pub namespace: Option<String>,
+    #[schemars(transform = limits::object_name)]
     pub name: String,
+    /// A listener of the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::subdomain)]
     pub section_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::port)]
     pub port: Option<i32>,
 }
 
@@ -135,27 +68,14 @@ pub struct ParentReference {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectReference {
+    #[schemars(transform = limits::object_name)]
     pub name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::namespace)]
     pub namespace: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::subdomain)]
     pub section_name: Option<String>,
-}
-
-/// What each gateway says of the route.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct HttpRouteStatus {
-    pub parents: Vec<RouteParentStatus>,
-}
-
-/// One gateway's word on the route.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct RouteParentStatus {
-    pub parent_ref: ParentReference,
-    pub controller_name: String,
-    pub conditions: Vec<Condition>,
 }
 
 /// Accepts traffic on listeners. Only what this stack reads.

@@ -8,11 +8,13 @@
 
 pub mod admin;
 pub mod autoscaling;
+pub mod crd;
 pub mod gateway;
 pub mod headers;
 pub mod inference;
 pub mod kv_transfer;
 pub mod lws;
+pub mod merge_keys;
 pub mod meta;
 pub mod metric_names;
 pub mod names;

@@ -7,6 +7,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::limits;
 use crate::gateway::ParentReference;
 
 /// Pods, their one port, and their endpoint picker.
@@ -16,10 +17,12 @@ use crate::gateway::ParentReference;
     version = "v1alpha2",
     kind = "InferencePool",
     namespaced,
+    schema = "disabled",
     status = "InferencePoolStatus",
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = limits::required(&["selector", "targetPortNumber"]))]
 pub struct InferencePoolSpec {
     pub selector: BTreeMap<String, String>,
     pub target_port_number: i32,
@@ -31,14 +34,19 @@ pub struct InferencePoolSpec {
 #[serde(rename_all = "camelCase")]
 pub struct ExtensionRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::group)]
     pub group: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::kind)]
     pub kind: Option<String>,
+    #[schemars(transform = limits::object_name)]
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::port)]
     pub port_number: Option<i32>,
     /// `FailOpen` or `FailClose` (default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::one_of(&["FailOpen", "FailClose"]))]
     pub failure_mode: Option<String>,
 }
 

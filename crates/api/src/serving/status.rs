@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::limits;
 use crate::gateway::BackendObjectReference;
 
 /// Status of a service. Lists are atomic: they are replaced as a whole.
@@ -23,12 +24,14 @@ pub struct LLMInferenceServiceStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = limits::atomic)]
     pub addresses: Vec<Address>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub router: Option<RouterStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workloads: Option<WorkloadsStatus>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = limits::atomic)]
     pub applied_configs: Vec<AppliedConfig>,
     /// Replicas of the main workload, for the scale subresource.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,10 +104,14 @@ pub struct Address {
 /// The object an address, a gateway entry or a scheduler entry comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
+    #[schemars(transform = limits::group)]
     pub group: String,
+    #[schemars(transform = limits::kind)]
     pub kind: String,
+    #[schemars(transform = limits::object_name)]
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::namespace)]
     pub namespace: Option<String>,
 }
 
@@ -119,6 +126,7 @@ pub struct ModelName {
 #[serde(default)]
 pub struct RouterStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = limits::atomic)]
     pub gateways: Vec<GatewayStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<SchedulerStatus>,
@@ -133,8 +141,10 @@ pub struct GatewayStatus {
     #[serde(flatten)]
     pub origin: Origin,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = limits::atomic, transform = limits::each(limits::subdomain))]
     pub listeners: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = limits::atomic)]
     pub http_routes: Vec<Origin>,
 }
 
@@ -153,6 +163,7 @@ pub struct SchedulerStatus {
 pub struct GroupStatus {
     pub name: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = limits::keyed_by("name"))]
     pub members: Vec<GroupMember>,
 }
 
@@ -185,6 +196,7 @@ pub struct WorkloadsStatus {
 /// One workload and how many of its replicas can serve.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = limits::atomic_object)]
 pub struct WorkloadReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_group: Option<String>,
@@ -197,7 +209,9 @@ pub struct WorkloadReference {
 /// A config that went into the effective spec.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AppliedConfig {
+    #[schemars(transform = limits::object_name)]
     pub name: String,
+    #[schemars(transform = limits::namespace)]
     pub namespace: String,
     pub source: ConfigSource,
 }

@@ -1,0 +1,160 @@
+//! `serving.kserve.io/v1alpha1`, served for clients of the first version; see [`conversion`](super::conversion).
+//!
+//! It differs from `v1alpha2` in four places: models have a criticality and no `confidential`, workloads have no
+//! `kvCacheOffloading`, and the pool is the Inference Extension's `v1alpha2`. The status is the same.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{LocalObjectReference, PodSpec};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::crd::limits;
+use crate::inference::pool_v1alpha2::InferencePoolSpec;
+use crate::serving::status::{LLMInferenceServiceConfigStatus, LLMInferenceServiceStatus};
+
+use super::model::{LoraSpec, StorageInitializerSpec};
+use super::routing::{
+    GatewaySpec, IngressSpec, RouteSpec, SchedulerConfigChoice, TokenizerSpec,
+};
+use super::scaling::ScalingSpec;
+use super::workload;
+use super::workload::{ParallelismSpec, RolloutStrategy, TracingSpec};
+
+/// A served model: its workloads, its route and its scheduler.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[kube(
+    group = "serving.kserve.io",
+    version = "v1alpha1",
+    kind = "LLMInferenceService",
+    plural = "llminferenceservices",
+    shortname = "llmisvc",
+    namespaced,
+    schema = "disabled",
+    status = "LLMInferenceServiceStatus",
+    derive = "Default",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(transform = workload::one_way_to_size)]
+pub struct LLMInferenceServiceSpec {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_initializer: Option<StorageInitializerSpec>,
+    /// The main workload: the only one, or the decode side of a disaggregated service.
+    #[serde(flatten)]
+    pub workload: WorkloadSpec,
+    /// Present = disaggregated serving: this workload prefills and the main one decodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefill: Option<WorkloadSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router: Option<RouterSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<TracingSpec>,
+    /// Configs merged below this spec, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub base_refs: Vec<LocalObjectReference>,
+}
+
+/// A reusable part of a service's spec: a preset of the installation or a base that services name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[kube(
+    group = "serving.kserve.io",
+    version = "v1alpha1",
+    kind = "LLMInferenceServiceConfig",
+    plural = "llminferenceserviceconfigs",
+    namespaced,
+    schema = "disabled",
+    status = "LLMInferenceServiceConfigStatus",
+    derive = "Default",
+    derive = "PartialEq"
+)]
+#[serde(transparent)]
+pub struct LLMInferenceServiceConfigSpec(pub LLMInferenceServiceSpec);
+
+/// One workload: a Deployment, or with `worker` a LeaderWorkerSet.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(transform = workload::one_way_to_size)]
+pub struct WorkloadSpec {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::at_least(0))]
+    pub replicas: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<ParallelismSpec>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// The serving pod, or the leader of each group when `worker` is present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<PodSpec>,
+    /// Present = multi-node: the pods of each group besides its leader.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<PodSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout_strategy: Option<RolloutStrategy>,
+}
+
+/// The model and how it is named, extended and protected.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelSpec {
+    /// Where the weights are: `hf://`, `s3://`, `pvc://`, `oci://` or `oci+native://`.
+    pub uri: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraSpec>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = limits::one_of(&["Critical", "Standard", "Sheddable"]))]
+    pub criticality: Option<String>,
+}
+
+/// How requests reach the workloads.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RouterSpec {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<RouteSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<IngressSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<SchedulerSpec>,
+}
+
+/// The endpoint picker of the service and its pool.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SchedulerSpec {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolChoice>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<PodSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<SchedulerConfigChoice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<TokenizerSpec>,
+}
+
+/// The managed pool's spec, or a pool of the user.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PoolChoice {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spec: Option<InferencePoolSpec>,
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<LocalObjectReference>,
+}
