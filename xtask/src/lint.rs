@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{self, cargo, say};
 use crate::workspace::root;
-use crate::{deps, tidy};
+use crate::{codegen, deps, tidy};
 
 /// Runs every check, also after one has failed, and says which did.
 pub(crate) fn run() -> Result<()> {
@@ -24,8 +24,13 @@ pub(crate) fn run() -> Result<()> {
 type Check = fn() -> Result<()>;
 
 /// Quick ones first.
-const CHECKS: [(&str, Check); 4] =
-    [("fmt", fmt), ("dependency direction", deps::check), ("tidy", tidy::check), ("clippy", clippy)];
+const CHECKS: [(&str, Check); 5] = [
+    ("fmt", fmt),
+    ("dependency direction", deps::check),
+    ("tidy", tidy::check),
+    ("generated files", codegen::check),
+    ("clippy", clippy),
+];
 
 fn fmt() -> Result<()> {
     command::run(cargo().current_dir(root()).args(["fmt", "--all", "--check", "--", "-l"]))

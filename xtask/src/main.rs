@@ -4,6 +4,7 @@
 //! functions with tests beside them.
 
 mod bench;
+mod codegen;
 mod command;
 mod deps;
 mod golden;
@@ -41,6 +42,12 @@ enum Task {
     },
     /// Formatting, clippy, dependency direction and house rules
     Lint,
+    /// Write the generated files: CustomResourceDefinitions
+    Codegen {
+        /// Write nothing; fail when a file differs
+        #[arg(long)]
+        check: bool,
+    },
     /// Regenerate the reference fixtures with Python's transformers
     Golden,
     /// Build a real Kubernetes for the tests from Go modules (`cargo xtask test` does it too)
@@ -56,6 +63,7 @@ fn main() -> ExitCode {
         Task::Up { args } => exit_code(up::run(&args)),
         Task::Test { crates } => test::run(&crates),
         Task::Lint => exit_code(lint::run()),
+        Task::Codegen { check } => exit_code(codegen::run(check)),
         Task::Golden => exit_code(golden::run()),
         Task::K8s => exit_code(k8s::ensure_built().map(|bin| command::say(&bin.display().to_string()))),
         Task::Bench => exit_code(bench::run()),

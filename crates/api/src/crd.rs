@@ -11,7 +11,7 @@ pub(crate) mod limits;
 mod schema;
 mod slim;
 
-pub use definition::{Definition, all};
+pub use definition::{Definition, inference, serving};
 
 /// How much of the embedded Kubernetes types a schema spells out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,3 @@ pub enum Variant {
 
 /// What the annotation of a client-side `kubectl apply` can hold, in bytes: all annotations of an object together.
 pub const CLIENT_SIDE_LIMIT: usize = 262_144;
-
-#[cfg(test)]
-mod tests;

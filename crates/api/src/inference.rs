@@ -7,3 +7,4 @@ pub mod objective;
 pub mod pool_v1;
 pub mod pool_v1alpha2;
 pub mod reference;
+pub mod versions;

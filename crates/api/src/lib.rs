@@ -14,7 +14,6 @@ pub mod headers;
 pub mod inference;
 pub mod kv_transfer;
 pub mod lws;
-pub mod merge_keys;
 pub mod meta;
 pub mod metric_names;
 pub mod names;

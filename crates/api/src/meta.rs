@@ -47,6 +47,14 @@ pub const DRA_CEL_SELECTOR: &str = "serving.kserve.io/exp-dra-cel-selector";
 pub const DRA_CONTAINER_NAME: &str = "serving.kserve.io/exp-dra-container-name";
 /// Annotation on the managed route: `v1` once its gateways understand the v1 pool.
 pub const POOL_MIGRATED: &str = "serving.kserve.io/inference-pool-migrated";
+/// Annotation: criticality of a v1alpha1 model, which v1alpha2 has no field for.
+pub const MODEL_CRITICALITY: &str = "internal.serving.kserve.io/model-criticality";
+/// Annotation: criticalities of v1alpha1 adapters, as a JSON object from index to value.
+pub const LORA_CRITICALITIES: &str = "internal.serving.kserve.io/lora-criticalities";
+/// Annotation (llmd): fields of v1alpha2 that v1alpha1 cannot hold, while an object is seen as v1alpha1.
+pub const V1ALPHA2_FIELDS: &str = "internal.serving.kserve.io/v1alpha2-fields";
+/// Annotation (llmd): fields of v1alpha1 that v1alpha2 cannot hold in the same way.
+pub const V1ALPHA1_FIELDS: &str = "internal.serving.kserve.io/v1alpha1-fields";
 /// Finalizer of a service.
 pub const SERVICE_FINALIZER: &str = "serving.kserve.io/llmisvc-finalizer";
 /// Annotation (llmd) on a config: `true` lets it be deleted while services use it.

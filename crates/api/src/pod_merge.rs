@@ -22,6 +22,13 @@ const MERGE_KEYS: &[(&str, &str)] = &[
     ("volumes", "name"),
 ];
 
+/// Lists whose items server-side apply tells apart by other fields than a strategic merge.
+const APPLY_KEYS: &[(&str, &[&str])] = &[
+    ("claims", &["name"]),
+    ("ports", &["containerPort", "protocol"]),
+    ("topologySpreadConstraints", &["topologyKey", "whenUnsatisfiable"]),
+];
+
 /// Objects whose keys are data, not fields.
 const MAPS: &[&str] = &[
     "annotations",
@@ -83,6 +90,13 @@ const ONE_OFS: &[(&[&str], &[&str])] = &[
 #[must_use]
 pub fn merge_key(field: &str) -> Option<&'static str> {
     MERGE_KEYS.iter().find(|(it, _)| *it == field).map(|(_, key)| *key)
+}
+
+/// The fields by which server-side apply tells items of the list `field` apart; `None` = the list is atomic.
+#[must_use]
+pub fn apply_keys(field: &str) -> Option<Vec<&'static str>> {
+    let own = APPLY_KEYS.iter().find(|(it, _)| *it == field).map(|(_, keys)| keys.to_vec());
+    own.or_else(|| merge_key(field).map(|key| vec![key]))
 }
 
 /// Whether the keys of the object `field` are data, such as label names.

@@ -1,6 +1,7 @@
 //! KServe's `serving.kserve.io`: the service, its reusable configs, their status.
 
 pub mod conditions;
+pub mod conversion;
 pub mod kv_cache;
 pub mod model;
 pub mod routing;

@@ -6,16 +6,18 @@
 use serde_json::{Map, Value, json};
 
 use super::schema::for_each;
-use crate::merge_keys;
+use crate::pod_merge;
 
 const KUBERNETES: &str = "io.k8s.";
-const QUANTITY: &str =
-    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
 const CONDITION_TYPE: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
 
 /// Objects that appliers replace as a whole.
-const ATOMIC_OBJECTS: [&str; 10] = [
+const ATOMIC_OBJECTS: [&str; 15] = [
+    "ConfigMapEnvSource",
     "ConfigMapKeySelector",
+    "ConfigMapProjection",
+    "ConfigMapVolumeSource",
     "FileKeySelector",
     "LabelSelector",
     "LocalObjectReference",
@@ -23,7 +25,9 @@ const ATOMIC_OBJECTS: [&str; 10] = [
     "NodeSelectorTerm",
     "ObjectFieldSelector",
     "ResourceFieldSelector",
+    "SecretEnvSource",
     "SecretKeySelector",
+    "SecretProjection",
     "TypedLocalObjectReference",
 ];
 
@@ -37,6 +41,9 @@ pub(super) fn complete(name: &str, definition: &mut Value) {
         }
     });
     let Value::Object(keywords) = definition else { return };
+    if kind == "ObjectMeta" {
+        template_metadata(keywords);
+    }
     if ATOMIC_OBJECTS.contains(&kind) {
         keywords.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
     }
@@ -53,16 +60,23 @@ pub(super) fn complete(name: &str, definition: &mut Value) {
     }
 }
 
+/// Metadata inside a spec is that of a template: only what its objects take over.
+fn template_metadata(keywords: &mut Map<String, Value>) {
+    if let Some(Value::Object(properties)) = keywords.get_mut("properties") {
+        properties.retain(|field, _| field == "labels" || field == "annotations");
+    }
+}
+
 /// Which lists merge item by item, and by which fields.
 fn merge_lists(keywords: &mut Map<String, Value>) {
     let Some(Value::Object(properties)) = keywords.get_mut("properties") else { return };
     for (field, schema) in properties {
-        if let Some(list) = merge_keys::pod_list(field)
+        if let Some(keys) = pod_merge::apply_keys(field)
             && let Value::Object(schema) = schema
         {
             let more = json!({
                 "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": list.map_keys,
+                "x-kubernetes-list-map-keys": keys,
             });
             extend(schema, more);
         }
@@ -115,7 +129,8 @@ fn int_or_string(mut more: Value) -> Value {
 }
 
 fn property<'a>(keywords: &'a mut Map<String, Value>, field: &str) -> &'a mut Map<String, Value> {
-    let schema = keywords.get_mut("properties").and_then(|it| it.get_mut(field)).and_then(Value::as_object_mut);
+    let schema =
+        keywords.get_mut("properties").and_then(|it| it.get_mut(field)).and_then(Value::as_object_mut);
     schema.expect("the table names fields of the Kubernetes types this crate is built with")
 }
 

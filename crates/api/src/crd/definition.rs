@@ -22,10 +22,16 @@ pub struct Definition {
     pub object: Value,
 }
 
-/// Every definition that this stack installs.
+/// The service and its config, in one of the variants.
 #[must_use]
-pub fn all(variant: Variant) -> Vec<Definition> {
-    vec![service(variant), config(variant), pool(), objective(), model_rewrite()]
+pub fn serving(variant: Variant) -> Vec<Definition> {
+    vec![service(variant), config(variant)]
+}
+
+/// The pool and what tunes its endpoint picker. They are small: there is one form of them.
+#[must_use]
+pub fn inference() -> Vec<Definition> {
+    vec![pool(), objective(), model_rewrite()]
 }
 
 fn service(variant: Variant) -> Definition {
@@ -99,7 +105,8 @@ fn objective() -> Definition {
 
 fn model_rewrite() -> Definition {
     let columns = json!([column("Inference Pool", "string", ".spec.poolRef.name"), age()]);
-    let version = only_version::<InferenceModelRewriteSpec, InferenceModelRewriteStatus>("v1alpha2", &columns);
+    let version =
+        only_version::<InferenceModelRewriteSpec, InferenceModelRewriteStatus>("v1alpha2", &columns);
     definition::<InferenceModelRewrite>(vec![version], &[], None)
 }
 

@@ -79,14 +79,26 @@ fn structural(keywords: &mut Map<String, Value>) {
     if let Some(default) = keywords.remove(limits::DEFAULT) {
         keywords.insert("default".to_owned(), default);
     }
-    if let Some(Value::Array(required)) = keywords.get_mut("required") {
-        required.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
-    }
+    required(keywords);
     if let Some(Value::Object(properties)) = keywords.get_mut("properties") {
         properties.sort_keys();
     }
     if let Some(Value::String(text)) = keywords.get_mut("description") {
         *text = mem::take(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+}
+
+/// Required fields in order, without those that the API server fills in.
+fn required(keywords: &mut Map<String, Value>) {
+    let has_default = |properties: &Value, field: &Value| {
+        field.as_str().and_then(|it| properties.get(it)).is_some_and(|it| it.get("default").is_some())
+    };
+    let Some(Value::Array(mut fields)) = keywords.remove("required") else { return };
+    let properties = keywords.get("properties").cloned().unwrap_or_default();
+    fields.retain(|it| !has_default(&properties, it));
+    fields.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+    if !fields.is_empty() {
+        keywords.insert("required".to_owned(), fields.into());
     }
 }
 

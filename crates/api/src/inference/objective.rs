@@ -41,7 +41,9 @@ pub struct InferenceObjectiveStatus {
 
 /// The same object in the group of the first generation.
 pub mod legacy {
-    use super::{CustomResource, Deserialize, InferenceObjectiveStatus, JsonSchema, PoolReference, Serialize};
+    use super::{
+        CustomResource, Deserialize, InferenceObjectiveStatus, JsonSchema, PoolReference, Serialize,
+    };
 
     /// Priority of requests that name this objective.
     #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource)]

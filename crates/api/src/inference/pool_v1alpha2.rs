@@ -7,6 +7,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::pool_v1;
 use crate::crd::limits;
 use crate::gateway::ParentReference;
 
@@ -24,6 +25,7 @@ use crate::gateway::ParentReference;
 #[serde(rename_all = "camelCase", default)]
 #[schemars(transform = limits::required(&["selector", "targetPortNumber"]))]
 pub struct InferencePoolSpec {
+    #[schemars(transform = pool_v1::label_values)]
     pub selector: BTreeMap<String, String>,
     pub target_port_number: i32,
     pub extension_ref: ExtensionRef,

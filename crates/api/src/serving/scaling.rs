@@ -78,7 +78,6 @@ pub struct KedaTuning {
 
 /// Scaling by KEDA triggers of the user.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = no_hpa_name)]
 pub struct DirectKedaSpec {
     #[serde(flatten)]
     pub tuning: KedaTuning,

@@ -55,13 +55,16 @@ pub struct LLMInferenceServiceConfigStatus {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = limits::atomic)]
     pub referenced_by: Vec<ServiceReference>,
 }
 
 /// A service that uses a config.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceReference {
+    #[schemars(transform = limits::object_name)]
     pub name: String,
+    #[schemars(transform = limits::namespace)]
     pub namespace: String,
 }
 

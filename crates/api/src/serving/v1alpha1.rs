@@ -15,9 +15,7 @@ use crate::inference::pool_v1alpha2::InferencePoolSpec;
 use crate::serving::status::{LLMInferenceServiceConfigStatus, LLMInferenceServiceStatus};
 
 use super::model::{LoraSpec, StorageInitializerSpec};
-use super::routing::{
-    GatewaySpec, IngressSpec, RouteSpec, SchedulerConfigChoice, TokenizerSpec,
-};
+use super::routing::{GatewaySpec, IngressSpec, RouteSpec, SchedulerConfigChoice, TokenizerSpec};
 use super::scaling::ScalingSpec;
 use super::workload;
 use super::workload::{ParallelismSpec, RolloutStrategy, TracingSpec};
@@ -37,7 +35,6 @@ use super::workload::{ParallelismSpec, RolloutStrategy, TracingSpec};
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = workload::one_way_to_size)]
 pub struct LLMInferenceServiceSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelSpec>,

@@ -39,7 +39,6 @@ pub use super::workload::{ParallelismSpec, RolloutStrategy, TracingSpec};
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = workload::one_way_to_size)]
 pub struct LLMInferenceServiceSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelSpec>,

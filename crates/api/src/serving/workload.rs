@@ -79,5 +79,7 @@ pub struct TracingSpec {
 
 /// Schema rule of every workload: its size is fixed or scaled.
 pub(super) fn one_way_to_size(schema: &mut Schema) {
-    limits::rule("!has(self.replicas) || !has(self.scaling)", "replicas and scaling exclude each other")(schema);
+    limits::rule("!has(self.replicas) || !has(self.scaling)", "replicas and scaling exclude each other")(
+        schema,
+    );
 }

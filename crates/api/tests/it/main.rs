@@ -4,4 +4,6 @@
 
 mod samples;
 mod schemas;
+mod server;
+mod serving_crds;
 mod upstream;
