@@ -146,3 +146,41 @@ async fn gather_ca_bundle(
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), &installation.system_namespace);
     Ok(CaBundle::from(api.get_opt(name).await?.as_ref()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_secrets_are_not_kept() {
+        let secret: Secret = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "minio", "annotations": {"serving.kserve.io/s3-region": "eu"}},
+            "data": {"awsSecretAccessKey": "aHVudGVyMg==", "https-host": "aG9zdA=="},
+        }))
+        .unwrap();
+        let secrets = BTreeMap::from([("minio".to_owned(), Some(secret)), ("stale".to_owned(), None)]);
+        let facts = StorageFacts::from_objects(&secrets, CaBundle::None);
+        let kept = &facts.secrets["minio"];
+        assert!(kept.keys.contains("awsSecretAccessKey"));
+        assert_eq!(kept.https_host.as_deref(), Some("host"));
+        assert!(!format!("{facts:?}").contains("hunter2"));
+        assert_eq!(facts.missing_secrets, BTreeSet::from(["stale".to_owned()]));
+    }
+
+    #[test]
+    fn an_annotation_names_the_only_secret() {
+        let settings = ClusterSettings::default();
+        let account = super::super::accounts::Account {
+            secrets: vec!["a".to_owned(), "b".to_owned()],
+            ..Default::default()
+        };
+        let accounts = AccountFacts { default: account, ..AccountFacts::default() };
+        let names = |annotations: &[(&str, &str)]| {
+            let annotations = annotations.iter().map(|(key, it)| ((*key).to_owned(), (*it).to_owned()));
+            let names = named_secrets(&annotations.collect(), &accounts, &settings);
+            names.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), ["a", "b"]);
+        assert_eq!(names(&[("serving.kserve.io/storageSecretName", "mine")]), ["mine"]);
+    }
+}

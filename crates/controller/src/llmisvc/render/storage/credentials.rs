@@ -137,3 +137,6 @@ fn set_all(container: &mut Container, variables: impl IntoIterator<Item = EnvVar
         edit::set_variable(container, variable);
     }
 }
+
+#[cfg(test)]
+mod tests;

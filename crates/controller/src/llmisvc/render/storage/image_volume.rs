@@ -52,3 +52,23 @@ pub(super) fn gap(server_minor: u32) -> Option<SectionError> {
     );
     Some(SectionError::new(OCI_IMAGE_VOLUME_COMPATIBLE, reason, message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_lacks_less_until_nothing_is_left() {
+        for (minor, reason) in [
+            (30, Some("ImageVolumeUnsupported")),
+            (31, Some("ImageVolumeSubPathUnsupported")),
+            (32, Some("ImageVolumeSubPathUnsupported")),
+            (33, Some("ImageVolumeAlpha")),
+            (34, Some("ImageVolumeAlpha")),
+            (35, None),
+            (0, None),
+        ] {
+            assert_eq!(gap(minor).map(|it| it.reason), reason, "1.{minor}");
+        }
+    }
+}

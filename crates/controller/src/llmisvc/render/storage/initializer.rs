@@ -141,3 +141,21 @@ fn add_decryption(service: &Service, container: &mut Container) {
         edit::set_variable(container, pod::variable("CONFIDENTIAL_RESOURCE_ID", id));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_volume_is_mounted_above_every_destination() {
+        for (destinations, parent) in [
+            (&["/mnt/models"][..], "/mnt/models"),
+            (&["/mnt/models", "/mnt/lora/a"], "/mnt"),
+            (&["/mnt/lora/a", "/mnt/lora/ab"], "/mnt/lora"),
+            (&["/mnt/a", "/srv/b"], "/"),
+        ] {
+            let pair = |it: &&str| Pair { uri: String::new(), destination: (*it).to_owned() };
+            assert_eq!(common_parent(&destinations.iter().map(pair).collect::<Vec<_>>()), parent);
+        }
+    }
+}

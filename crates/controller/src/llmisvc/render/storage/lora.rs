@@ -155,3 +155,38 @@ fn runs_in_shell(container: &Container) -> bool {
 fn single_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_safe_and_never_shared() {
+        let mut taken = BTreeSet::new();
+        let folders = ["a.b_C-1", "org/a", "org:a", "..", ""].map(|it| folder(it, &mut taken));
+        assert_eq!(folders[..2], ["/mnt/lora/a.b_C-1", "/mnt/lora/org-a"]);
+        assert!(folders[2].starts_with("/mnt/lora/org-a-"), "{folders:?}");
+        assert_eq!(folders[3], "/mnt/lora/adapter");
+        assert_eq!(folders.iter().collect::<BTreeSet<_>>().len(), folders.len(), "{folders:?}");
+    }
+
+    #[test]
+    fn volumes_have_valid_names_that_differ() {
+        assert_eq!(volume("billing-v1"), "lora-pvc-billing-v1");
+        let names = ["org/a", "org.a", "Org-a", "a-", &"x".repeat(80)].map(volume);
+        for name in &names {
+            let valid = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-';
+            assert!(name.len() <= 63 && name.chars().all(valid) && !name.ends_with('-'), "{name}");
+        }
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+    }
+
+    #[test]
+    fn only_a_shell_gets_quotes() {
+        let container =
+            |program: &str| Container { command: Some(vec![program.to_owned()]), ..Container::default() };
+        assert!(runs_in_shell(&container("/bin/bash")));
+        assert!(!runs_in_shell(&container("/usr/bin/llmd-engine")));
+        assert!(!runs_in_shell(&Container::default()));
+    }
+}
