@@ -142,13 +142,23 @@ impl<'a> Names<'a> {
         self.child("-epp-rb")
     }
 
-    /// Cluster-wide binding that lets the endpoint picker review tokens. The hash is of `namespace/service`, so no two
-    /// services share the name.
-    #[must_use]
-    pub fn auth_binding(self) -> String {
+    /// Name of a cluster-wide object. The hash is of `namespace/service`, so no two services share it.
+    fn cluster_wide(self, purpose: &str) -> String {
         let digest = Sha256::digest(format!("{}/{}", self.namespace, self.service));
         let hash: String = digest.iter().take(8).map(|it| format!("{it:02x}")).collect();
-        child_name(&format!("{}-{}", self.namespace, self.service), &format!("-epp-auth-{hash}"))
+        child_name(&format!("{}-{}", self.namespace, self.service), &format!("-{purpose}-{hash}"))
+    }
+
+    /// Cluster-wide binding that lets the endpoint picker review tokens.
+    #[must_use]
+    pub fn auth_binding(self) -> String {
+        self.cluster_wide("epp-auth")
+    }
+
+    /// Cluster-wide binding that lets [`Self::metrics_reader`] read the endpoint picker's metrics.
+    #[must_use]
+    pub fn metrics_binding(self) -> String {
+        self.cluster_wide("metrics")
     }
 
     /// KServe's name of the cluster-wide binding that lets the endpoint picker review tokens. Ambiguous: `a` +
@@ -156,6 +166,24 @@ impl<'a> Names<'a> {
     #[must_use]
     pub fn legacy_auth_binding(self) -> String {
         child_name(self.namespace, &format!("-{}-epp-auth-rb", self.service))
+    }
+
+    /// PodMonitor of the model servers.
+    #[must_use]
+    pub fn engine_monitor(self) -> String {
+        self.child("-kserve-engine")
+    }
+
+    /// ServiceMonitor of the endpoint picker.
+    #[must_use]
+    pub fn scheduler_monitor(self) -> String {
+        self.child("-kserve-scheduler")
+    }
+
+    /// Service account that Prometheus reads the endpoint picker's metrics as, and the Secret with its token.
+    #[must_use]
+    pub fn metrics_reader(self) -> String {
+        self.child("-metrics-reader")
     }
 
     /// Deployment and Service of the tokenizer.

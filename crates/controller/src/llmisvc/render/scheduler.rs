@@ -54,6 +54,14 @@ pub fn has_tokenizer(service: &Service) -> bool {
     managed(service).is_some_and(|it| tokenizer::template(service, it).is_some())
 }
 
+/// Whether the endpoint picker asks the API server if who reads its metrics may; it does unless told otherwise.
+#[must_use]
+pub(super) fn reviews_metrics_readers(service: &Service) -> bool {
+    let template = managed(service).and_then(|it| it.template.as_ref());
+    let main = template.and_then(|it| it.containers.iter().find(|it| it.name == MAIN));
+    !main.is_some_and(|it| command_line::is_off(it, "metrics-endpoint-auth"))
+}
+
 /// Plugins of the given configuration that will go away, for a warning to the user.
 #[must_use]
 pub fn deprecated_plugins(service: &Service) -> Vec<&'static str> {

@@ -25,6 +25,11 @@ pub(super) fn value<'a>(container: &'a Container, names: &[&str]) -> Option<&'a 
     })
 }
 
+/// Whether the switch is given as `=false`.
+pub(super) fn is_off(container: &Container, name: &str) -> bool {
+    lists(container).any(|list| find(list, &[name]).is_some_and(|(_, inline)| inline == Some("false")))
+}
+
 /// Puts `text` in the place of the value of the first of the valued flags that is given.
 pub(super) fn set_value(container: &mut Container, names: &[&str], text: &str) {
     for list in lists_mut(container) {

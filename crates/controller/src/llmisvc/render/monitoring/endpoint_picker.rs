@@ -1,0 +1,90 @@
+//! The endpoint picker's ServiceMonitor, and the account whose token it shows.
+//!
+//! The endpoint picker reviews the token of whoever reads its metrics. Prometheus must not show its own: the endpoint
+//! picker is the user's program, and could use that token against the cluster. So each service has an account that may
+//! do nothing but read metrics.
+
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
+use kube::core::ObjectMeta;
+use llmd_api::meta::{SERVICE_NAMESPACE, component};
+use serde_json::json;
+
+use super::{monitor, pod_labels};
+use crate::children::{Child, ChildKind};
+use crate::llmisvc::render::scheduler;
+use crate::llmisvc::service::Service;
+
+/// ClusterRole of the installation that allows to `get` the path `/metrics`.
+pub const METRICS_READER_ROLE: &str = "llmd-metrics-reader";
+
+pub(super) fn render(service: &Service) -> Vec<Child> {
+    let labels = service.child_labels(component::ROUTER_SCHEDULER);
+    let mut endpoint = json!({ "port": "metrics", "path": "/metrics", "relabelings": pod_labels() });
+    let mut children = Vec::new();
+    if scheduler::reviews_metrics_readers(service) {
+        let secret = json!({ "name": service.names().metrics_reader(), "key": "token" });
+        endpoint["authorization"] = json!({ "type": "Bearer", "credentials": secret });
+        children.extend([account(service), token(service), binding(service)]);
+    }
+    let spec = json!({ "selector": { "matchLabels": labels }, "endpoints": [endpoint] });
+    let name = service.names().scheduler_monitor();
+    children.push(monitor(service, ChildKind::ServiceMonitor, name, component::ROUTER_SCHEDULER, &spec));
+    children
+}
+
+fn metadata(service: &Service) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(service.names().metrics_reader()),
+        namespace: Some(service.namespace.clone()),
+        labels: Some(service.child_labels(component::ROUTER_SCHEDULER)),
+        ..ObjectMeta::default()
+    }
+}
+
+fn account(service: &Service) -> Child {
+    let account = ServiceAccount {
+        metadata: metadata(service),
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
+    };
+    Child::new(ChildKind::ServiceAccount, &account)
+}
+
+/// Kubernetes fills in the account's token.
+fn token(service: &Service) -> Child {
+    let mut metadata = metadata(service);
+    let account = service.names().metrics_reader();
+    metadata.annotations = Some([("kubernetes.io/service-account.name".to_owned(), account)].into());
+    let secret = Secret {
+        metadata,
+        type_: Some("kubernetes.io/service-account-token".to_owned()),
+        ..Secret::default()
+    };
+    Child::new(ChildKind::Secret, &secret)
+}
+
+/// Cluster-wide because paths are; its labels say whose it is.
+fn binding(service: &Service) -> Child {
+    let mut labels = service.child_labels(component::ROUTER_SCHEDULER);
+    labels.insert(SERVICE_NAMESPACE.to_owned(), service.namespace.clone());
+    let binding = ClusterRoleBinding {
+        metadata: ObjectMeta {
+            name: Some(service.names().metrics_binding()),
+            labels: Some(labels),
+            ..ObjectMeta::default()
+        },
+        role_ref: RoleRef {
+            api_group: Some("rbac.authorization.k8s.io".to_owned()),
+            kind: "ClusterRole".to_owned(),
+            name: METRICS_READER_ROLE.to_owned(),
+        },
+        subjects: Some(vec![Subject {
+            kind: "ServiceAccount".to_owned(),
+            name: service.names().metrics_reader(),
+            namespace: Some(service.namespace.clone()),
+            api_group: None,
+        }]),
+    };
+    Child::new(ChildKind::ClusterRoleBinding, &binding).unowned()
+}
