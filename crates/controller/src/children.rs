@@ -5,13 +5,13 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde::Serialize;
 use serde_json::Value;
 
-/// A kind of child. The order is the order of applying: what pods mount comes before the pods, a pool before the
-/// route that names it, the workload before its endpoint picker.
+/// A kind of child. The order is the order of applying: what pods mount comes before the pods, an account before the
+/// Secret with its token, a pool before the route that names it, the workload before its endpoint picker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChildKind {
     ConfigMap,
-    Secret,
     ServiceAccount,
+    Secret,
     Role,
     RoleBinding,
     ClusterRoleBinding,
@@ -32,8 +32,8 @@ impl ChildKind {
     /// Every kind, in apply order.
     pub const ALL: [Self; 17] = [
         Self::ConfigMap,
-        Self::Secret,
         Self::ServiceAccount,
+        Self::Secret,
         Self::Role,
         Self::RoleBinding,
         Self::ClusterRoleBinding,
