@@ -84,7 +84,7 @@ pub fn object_annotations(workload: &Workload<'_>) -> Map {
 #[must_use]
 pub fn pod_annotations(workload: &Workload<'_>, position: PodPosition) -> Map {
     let mut annotations = object_annotations(workload);
-    if position == serving_position(workload) {
+    if is_serving(workload, position) {
         annotations.extend(with_prefix(&workload.service.annotations, SERVING_ANNOTATION_PREFIXES));
     }
     annotations.extend(user_annotations(&workload.spec.annotations));
@@ -112,21 +112,20 @@ pub const fn component_of(workload: &Workload<'_>, position: PodPosition) -> &'s
     }
 }
 
-/// Position of the pods that answer requests: the leaders of groups, unless groups have no leader template of their
-/// own and every pod is made from the worker's.
+/// Whether the workload's pods at `position` answer requests. Workers do where they are leaders too, for want of a
+/// leader template, and where the workload's labels make them members of the pool.
 #[must_use]
-pub const fn serving_position(workload: &Workload<'_>) -> PodPosition {
-    match (workload.is_multi_node(), workload.spec.template.is_some()) {
-        (false, _) => PodPosition::Single,
-        (true, true) => PodPosition::Leader,
-        (true, false) => PodPosition::Worker,
-    }
+pub fn is_serving(workload: &Workload<'_>, position: PodPosition) -> bool {
+    position != PodPosition::Worker
+        || workload.spec.template.is_none()
+        || workload.spec.labels.get(meta::KSERVE_COMPONENT).is_some_and(|it| it == meta::WORKLOAD)
 }
 
-/// The labels this controller decides on; pods that serve are members of the pool and tell their role.
+/// The labels this controller decides on; pods that serve by their position are members of the pool and tell their
+/// role.
 fn ours(workload: &Workload<'_>, position: PodPosition) -> Map {
     let mut labels = workload.service.child_labels(component_of(workload, position));
-    if position == serving_position(workload) {
+    if workload.positions().first() == Some(&position) {
         labels.insert(meta::KSERVE_COMPONENT.to_owned(), meta::WORKLOAD.to_owned());
         labels.insert(meta::ROLE.to_owned(), role_of(workload, position).to_owned());
     }

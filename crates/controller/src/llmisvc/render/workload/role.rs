@@ -101,14 +101,19 @@ impl<'a> Workload<'a> {
         }
     }
 
-    /// The pods this workload consists of, by position, with what is given for them.
+    /// The positions that the workload's pods have. Without a template of its own a leader is made from the worker's.
+    #[must_use]
+    pub const fn positions(&self) -> &'static [PodPosition] {
+        match (self.is_multi_node(), self.spec.template.is_some()) {
+            (false, _) => &[PodPosition::Single],
+            (true, true) => &[PodPosition::Leader, PodPosition::Worker],
+            (true, false) => &[PodPosition::Worker],
+        }
+    }
+
+    /// The pod specs of the workload, by position.
     pub fn pods(&self) -> impl Iterator<Item = (PodPosition, &'a PodSpec)> {
-        let positions: &[_] = if self.is_multi_node() {
-            &[PodPosition::Leader, PodPosition::Worker]
-        } else {
-            &[PodPosition::Single]
-        };
         let workload = *self;
-        positions.iter().filter_map(move |&it| Some((it, workload.pod_spec(it)?)))
+        self.positions().iter().filter_map(move |&it| Some((it, workload.pod_spec(it)?)))
     }
 }

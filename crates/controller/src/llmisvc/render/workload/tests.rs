@@ -12,8 +12,10 @@ use serde_json::Value;
 use super::render;
 use crate::apis::Apis;
 use crate::children::Child;
+use crate::llmisvc::combine::combine;
 use crate::llmisvc::facts::Facts;
 use crate::llmisvc::service::Service;
+use crate::presets::ConfigSet;
 
 /// The service of a manifest whose spec is complete, in a cluster that serves every API.
 fn service(manifest: &str) -> Service {
@@ -21,6 +23,37 @@ fn service(manifest: &str) -> Service {
     let object: LLMInferenceService = serde_json::from_value(value).unwrap();
     let facts = Facts { apis: Apis::all(), ..Facts::default() };
     Service::new(&object, object.spec.clone(), Arc::default(), Arc::default(), facts)
+}
+
+/// Services that leave their pods to the shipped presets, one of each topology.
+fn preset_services() -> Vec<(String, Service)> {
+    const GROUP: &str = "parallelism: {data: 4, dataLocal: 2}, worker: {}";
+    const STAGES: &str = "parallelism: {pipeline: 2}, worker: {}";
+    let workloads = [
+        String::new(),
+        "prefill: {}".to_owned(),
+        GROUP.to_owned(),
+        STAGES.to_owned(),
+        format!("prefill: {{{GROUP}}}"),
+        format!("{GROUP}, prefill: {{}}"),
+        format!("{GROUP}, prefill: {{{GROUP}}}"),
+        format!("{STAGES}, prefill: {{{STAGES}}}"),
+    ];
+    workloads.into_iter().map(|it| (format!("presets with {it:?}"), preset_service(&it))).collect()
+}
+
+/// A routed service with this workload, combined with the shipped presets.
+fn preset_service(workload: &str) -> Service {
+    let manifest = format!(
+        "{{metadata: {{name: qwen, namespace: models}},
+           spec: {{model: {{uri: 'hf://qwen/qwen'}}, router: {{route: {{}}, scheduler: {{}}}}, {workload}}}}}"
+    );
+    let value: Value = serde_saphyr::from_str(&manifest).unwrap();
+    let object: LLMInferenceService = serde_json::from_value(value).unwrap();
+    let facts = Facts { apis: Apis::all(), ..Facts::default() };
+    let (installation, settings) = Default::default();
+    let effective = combine(&object, &ConfigSet::shipped(), &installation, &settings).unwrap();
+    Service::new(&object, effective.spec, Arc::new(installation), Arc::new(settings), facts)
 }
 
 /// Every fixture with its file name.
@@ -35,6 +68,11 @@ fn fixtures() -> Vec<(String, Service)> {
         (name, service(&std::fs::read_to_string(it).unwrap()))
     };
     paths.iter().map(|it| read(it)).collect()
+}
+
+/// Every fixture and every topology of the presets.
+fn services() -> Vec<(String, Service)> {
+    [fixtures(), preset_services()].concat()
 }
 
 fn bodies(children: Vec<Child>) -> Vec<Value> {
@@ -56,7 +94,7 @@ fn fixtures_become_these_objects() {
 
 #[test]
 fn rendering_twice_gives_equal_bytes() {
-    for (name, service) in fixtures() {
+    for (name, service) in services() {
         let bytes = || serde_json::to_string(&bodies(render(&service))).unwrap();
         assert_eq!(bytes(), bytes(), "{name}");
     }

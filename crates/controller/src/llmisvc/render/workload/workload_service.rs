@@ -41,15 +41,23 @@ pub fn render(service: &Service) -> Child {
 }
 
 /// Every serving pod; in a disaggregated service only those of the main workload, because a prefill server must not
-/// get whole requests. The component tells them apart and, unlike the role, stays when prefill is added, so the
-/// Service keeps its endpoints meanwhile.
+/// get whole requests.
 fn selector(service: &Service) -> Map {
     let mut selector = labels::identity(service);
     selector.insert(meta::KSERVE_COMPONENT.to_owned(), meta::WORKLOAD.to_owned());
     if service.is_disaggregated() {
-        let main = Workload::main(service);
-        let component = labels::component_of(&main, labels::serving_position(&main));
-        selector.insert(meta::COMPONENT.to_owned(), component.to_owned());
+        selector.extend(main_only(&Workload::main(service)));
     }
     selector
+}
+
+/// The label that the serving pods of the main workload share and prefill pods do not. The component is preferred:
+/// unlike the role it stays when prefill is added, so the Service keeps its endpoints meanwhile.
+fn main_only(main: &Workload<'_>) -> Option<(String, String)> {
+    let serving = main.positions().iter().filter(|&&it| labels::is_serving(main, it));
+    let pods: Vec<_> = serving.map(|&it| labels::of_pods(main, it)).collect();
+    let of_first = |key: &str| Some((key.to_owned(), pods.first()?.get(key)?.clone()));
+    let shared =
+        |key: &str| of_first(key).filter(|(_, value)| pods.iter().all(|it| it.get(key) == Some(value)));
+    shared(meta::COMPONENT).or_else(|| shared(meta::ROLE)).or_else(|| of_first(meta::COMPONENT))
 }

@@ -78,6 +78,21 @@ fn the_main_pods_serve_both_roles_until_prefill_has_pods_of_its_own() {
 }
 
 #[test]
+fn workers_that_are_members_of_the_pool_by_label_get_whole_requests_too() {
+    let spec = |labels: &str| format!("{{template: {POD}, worker: {POD}, prefill: {{}}, labels: {labels}}}");
+    let selector = |spec: &str| {
+        let front = object(&with_spec(spec), ChildKind::Service, "qwen-kserve-workload-svc");
+        let selector = &front["spec"]["selector"];
+        (selector[meta::COMPONENT].clone(), selector[meta::ROLE].clone())
+    };
+    let leaders = json!("llminferenceservice-workload-leader");
+    assert_eq!(selector(&spec("{}")), (leaders.clone(), Value::Null));
+    let decode = "{kserve.io/component: workload, llm-d.ai/role: decode}";
+    assert_eq!(selector(&spec(decode)), (Value::Null, json!("decode")));
+    assert_eq!(selector(&spec("{kserve.io/component: workload}")), (leaders, Value::Null));
+}
+
+#[test]
 fn only_pods_that_serve_are_scraped() {
     let mut service = with_spec(&format!("{{template: {POD}, worker: {POD}}}"));
     service.annotations.insert("prometheus.io/port".to_owned(), "8000".to_owned());
