@@ -2,32 +2,60 @@
 //!
 //! Publishing never fails a reconcile: an event that cannot be written is logged.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
 use llmd_api::serving::conditions;
 use llmd_api::serving::status::Condition;
 use llmd_common::report::Report;
+use lru::LruCache;
+use parking_lot::Mutex;
+use serde_json::json;
 
 use crate::apply::Outcome;
 use crate::children::ChildKind;
 
-/// Longest note that the API server accepts, in bytes.
-const MAX_NOTE: usize = 1024;
+/// Source of events on services.
+const SERVICES: &str = "LLMInferenceServiceController";
+/// Source of events on configs.
+const CONFIGS: &str = "LLMInferenceServiceConfigController";
+/// Longest message that the API server accepts, in bytes.
+const MAX_MESSAGE: usize = 1024;
 /// Deadline of one write.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// Time in which a repetition is counted on the event that is there, as Kubernetes' own clients do.
+const REPETITION: Duration = Duration::from_secs(600);
+/// Events that can be repeated. Beyond it the one unused for longest is forgotten, and would be written anew.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
-/// Where events come from.
+/// Writes events.
 #[derive(Clone)]
 pub struct Events {
-    services: Recorder,
-    configs: Recorder,
+    client: Client,
+    instance: Arc<str>,
+    written: Arc<Mutex<LruCache<Identity, Written>>>,
+}
+
+/// What makes two events the same: the object's uid, the reason, the message.
+type Identity = (String, &'static str, String);
+
+/// An event in the cluster.
+#[derive(Debug, Clone)]
+struct Written {
+    name: String,
+    count: i32,
+    last: Timestamp,
 }
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").finish_non_exhaustive()
+        f.debug_struct("Events").field("instance", &self.instance).finish_non_exhaustive()
     }
 }
 
@@ -56,43 +84,80 @@ impl Events {
     /// Events of the process `instance`.
     #[must_use]
     pub fn new(client: Client, instance: &str) -> Self {
-        let recorder = |controller: &str| {
-            let reporter =
-                Reporter { controller: controller.to_owned(), instance: Some(instance.to_owned()) };
-            Recorder::new(client.clone(), reporter)
-        };
-        Self {
-            services: recorder("LLMInferenceServiceController"),
-            configs: recorder("LLMInferenceServiceConfigController"),
-        }
+        Self { client, instance: instance.into(), written: Arc::new(Mutex::new(LruCache::new(REMEMBERED))) }
     }
 
     /// Publishes an event on a service.
     pub async fn service(&self, service: &impl Resource<DynamicType = ()>, note: Note) {
-        publish(&self.services, service, note).await;
+        self.publish(SERVICES, service, note).await;
     }
 
     /// Publishes an event on a config.
     pub async fn config(&self, config: &impl Resource<DynamicType = ()>, note: Note) {
-        publish(&self.configs, config, note).await;
+        self.publish(CONFIGS, config, note).await;
+    }
+
+    async fn publish(&self, source: &str, object: &impl Resource<DynamicType = ()>, mut note: Note) {
+        note.message.truncate(note.message.floor_char_boundary(MAX_MESSAGE));
+        let reason = note.reason;
+        let write = self.write(source, object.object_ref(&()), note);
+        match tokio::time::timeout(DEADLINE, write).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(reason, error = %Report(&error), "cannot publish an event"),
+            Err(_) => tracing::warn!(reason, "an event was not accepted in time"),
+        }
+    }
+
+    /// Counts a repetition, or writes a new event.
+    async fn write(&self, source: &str, object: ObjectReference, note: Note) -> kube::Result<()> {
+        let now = Timestamp::now();
+        let api: Api<Event> = Api::namespaced(self.client.clone(), object.namespace.as_deref().unwrap_or("default"));
+        let identity = (object.uid.clone().unwrap_or_default(), note.reason, note.message.clone());
+        let repeated = self.written.lock().get(&identity).cloned();
+        if let Some(mut event) = repeated.filter(|it| is_recent(it.last, now)) {
+            event.count += 1;
+            event.last = now;
+            let patch = json!({"count": event.count, "lastTimestamp": Time(now)});
+            match api.patch(&event.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+                // Events expire.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                other => {
+                    self.written.lock().put(identity, event);
+                    return other.map(drop);
+                }
+            }
+        }
+        let event = event(source, &self.instance, object, note, now);
+        let name = event.metadata.name.clone().unwrap_or_default();
+        api.create(&PostParams::default(), &event).await?;
+        self.written.lock().put(identity, Written { name, count: 1, last: now });
+        Ok(())
     }
 }
 
-async fn publish(recorder: &Recorder, object: &impl Resource<DynamicType = ()>, note: Note) {
-    let Note { warning, reason, mut message } = note;
-    message.truncate(message.floor_char_boundary(MAX_NOTE));
-    let event = Event {
-        type_: if warning { EventType::Warning } else { EventType::Normal },
-        reason: reason.to_owned(),
-        note: Some(message),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    };
-    let reference = object.object_ref(&());
-    match tokio::time::timeout(DEADLINE, recorder.publish(&event, &reference)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(reason, error = %Report(&error), "cannot publish an event"),
-        Err(_) => tracing::warn!(reason, "an event was not accepted in time"),
+fn is_recent(last: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(last).unsigned_abs() < REPETITION
+}
+
+/// A new event. Names are the object's with the time, as Kubernetes' own clients make them.
+fn event(source: &str, instance: &str, object: ObjectReference, note: Note, now: Timestamp) -> Event {
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{:x}", object.name.clone().unwrap_or_default(), now.as_nanosecond())),
+            namespace: object.namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        type_: Some(if note.warning { "Warning" } else { "Normal" }.to_owned()),
+        reason: Some(note.reason.to_owned()),
+        message: Some(note.message),
+        source: Some(EventSource { component: Some(source.to_owned()), host: None }),
+        reporting_component: Some(source.to_owned()),
+        reporting_instance: Some(instance.to_owned()),
+        count: Some(1),
+        first_timestamp: Some(Time(now)),
+        last_timestamp: Some(Time(now)),
+        involved_object: object,
+        ..Event::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that a section finds wrong with a service before it is rendered.
 
-use super::render::{scheduler, workload};
+use super::render::{router, scheduler, storage, workload};
 use super::section::SectionError;
 use super::service::Service;
 
@@ -10,5 +10,8 @@ pub fn check(service: &Service) -> Vec<SectionError> {
     if service.is_stopped() {
         return Vec::new();
     }
-    [workload::check(service), scheduler::check(service)].concat()
+    let image_volume = storage::image_volume_gap(service);
+    let sections =
+        [storage::check(service), workload::check(service), scheduler::check(service), router::check::check(service)];
+    sections.into_iter().flatten().chain(image_volume).collect()
 }

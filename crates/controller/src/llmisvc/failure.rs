@@ -8,11 +8,15 @@ use super::section::SectionError;
 use crate::apply::ApplyError;
 use crate::children::{Child, ChildKind};
 
+/// Reason of what is wrong with the configs of a stopped service.
+pub const STOPPED: &str = "Stopped";
+
 /// Whether nothing may be rendered while this failure lasts. What lies around the service, such as a gateway that does
 /// not exist yet, does not keep its pods from starting.
 #[must_use]
 pub fn blocks(failure: &SectionError) -> bool {
-    !matches!(
+    let is_stopped = failure.condition == types::PRESETS_COMBINED && failure.reason == STOPPED;
+    !is_stopped && !matches!(
         failure.condition,
         types::GATEWAYS_READY
             | types::HTTP_ROUTES_READY
@@ -20,7 +24,6 @@ pub fn blocks(failure: &SectionError) -> bool {
             | types::GROUP_READY
             | types::GROUP_DEGRADED
             | types::OCI_IMAGE_VOLUME_COMPATIBLE
-            | types::PRESETS_COMBINED
     )
 }
 

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
 
 use super::combine::Effective;
-use super::facts::{Facts, accounts, routing, scheduler};
+use super::facts::{Facts, accounts, routing, scheduler, storage};
 use crate::context::Context;
 use crate::index::{Key, Reference};
 use crate::settings::Installation;
@@ -15,14 +15,25 @@ use crate::settings::Installation;
 ///
 /// # Errors
 /// When the API server cannot be asked; what does not exist is a fact.
-pub async fn gather(context: &Context, key: &Key, spec: &LLMInferenceServiceSpec) -> kube::Result<Facts> {
+pub async fn gather(
+    context: &Context,
+    key: &Key,
+    object: &LLMInferenceService,
+    spec: &LLMInferenceServiceSpec,
+) -> kube::Result<Facts> {
     let Key { namespace, name } = key;
     let client = &context.client;
+    let installation = &context.installation;
+    let settings = context.caches.settings.load_full();
+    let accounts = accounts::gather(client.clone(), namespace, spec).await?;
+    let storage =
+        storage::gather(client, namespace, object.annotations(), &accounts, installation, &settings).await?;
     Ok(Facts {
         apis: (*context.caches.apis.load_full()).clone(),
         live: context.caches.live.of(key),
-        accounts: accounts::gather(client.clone(), namespace, spec).await?,
-        scheduler: scheduler::gather(client, namespace, name, spec, &context.installation).await?,
+        accounts,
+        storage,
+        scheduler: scheduler::gather(client, namespace, name, spec, installation).await?,
         routing: routing::gather(namespace, name, spec, &context.caches),
         ..Facts::default()
     })

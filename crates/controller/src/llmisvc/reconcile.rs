@@ -17,7 +17,7 @@ use llmd_common::report::Report;
 use super::check::check;
 use super::combine::{CombineError, Effective, combine};
 use super::dry_run;
-use super::failure::{blocks, failure_of};
+use super::failure::{STOPPED, blocks, failure_of};
 use super::finalize::{self, Finalized};
 use super::gather::{gather, references};
 use super::section::SectionError;
@@ -28,10 +28,14 @@ use crate::apply::{ApplyError, Outcome, apply};
 use crate::context::Context;
 use crate::events::{self, Note};
 use crate::index::Key;
-use crate::llmisvc::render::render;
+use crate::llmisvc::render::{render, storage};
+use crate::pki::PkiError;
 
 /// Time after which a service that waits for others is looked at again.
 const WAIT: Duration = Duration::from_secs(5);
+
+/// Longest time until a service with a certificate is looked at again.
+const LOOK: Duration = Duration::from_secs(24 * 3600);
 
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +54,12 @@ pub enum Error {
     /// The surroundings of the service could not be read.
     #[error("cannot read what the service depends on")]
     Gather(#[source] Box<kube::Error>),
+    /// The installation's certificate authority is not read yet.
+    #[error("the installation's certificate authority is not there yet")]
+    NoAuthority,
+    /// The service's certificate could not be made.
+    #[error("cannot make the service's certificate")]
+    Certificate(#[source] Box<PkiError>),
     /// The API server could not judge the effective spec.
     #[error("cannot validate the effective spec")]
     Validate(#[source] Box<kube::Error>),
@@ -78,6 +88,7 @@ impl Error {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Gather(_) => "gather",
+            Self::NoAuthority | Self::Certificate(_) => "certificate",
             Self::Validate(_) => "validate",
             Self::Apply(_) => "apply",
             Self::Config { .. } => "config",
@@ -112,10 +123,12 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
     if let Some(failure) = dry_run::validate(context, key, &object, &effective).await? {
         return report_uncombined(context, key, &object, failure).await;
     }
-    let facts = gather(context, key, &effective.spec).await.map_err(|it| Error::Gather(Box::new(it)))?;
+    let facts = gather(context, key, &object, &effective.spec).await.map_err(|it| Error::Gather(Box::new(it)))?;
     let mut service =
         Service::new(&object, effective.spec.clone(), Arc::clone(&context.installation), settings, facts);
+    let renewal = certify(context, &mut service)?;
     failures.extend(check(&service));
+    publish_warnings(context, &object, &service).await;
     let outcome = if failures.iter().any(blocks) {
         Outcome::default()
     } else {
@@ -126,7 +139,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
     };
     service.facts.live = context.caches.live.of(key);
     report(context, key, &object, &service, &effective, &failures, &outcome).await?;
-    conclude(&failures, outcome)
+    conclude(&failures, outcome, renewal)
 }
 
 /// The spec that is worked on, and where it comes from.
@@ -157,7 +170,7 @@ fn accept(
     }
     let message = format!("Service is stopped with warning: {}", Report(&error));
     let raw = Accepted { spec: object.spec.clone(), ..Accepted::default() };
-    Ok((raw, vec![SectionError::new(types::PRESETS_COMBINED, "Stopped", message)]))
+    Ok((raw, vec![SectionError::new(types::PRESETS_COMBINED, STOPPED, message)]))
 }
 
 /// Reports what keeps the service from having an effective spec. Its objects stay as they are.
@@ -211,11 +224,37 @@ async fn report(
     Ok(())
 }
 
-fn conclude(failures: &[SectionError], outcome: Outcome) -> Result<Done, Error> {
+/// Adds the service's certificate to its facts. Returns the time until it has to be looked at again.
+fn certify(context: &Context, service: &mut Service) -> Result<Option<Duration>, Error> {
+    if service.is_stopped() {
+        return Ok(None);
+    }
+    let issuer = context.certificates.get().ok_or(Error::NoAuthority)?;
+    let now = Timestamp::now();
+    service.facts.certificate = issuer.gather(service, now).map_err(|it| Error::Certificate(Box::new(it)))?;
+    let renewal = service.facts.certificate.secret.as_ref().map(|it| it.renewal);
+    let left = renewal.map(|it| Duration::try_from(it.duration_since(now)).unwrap_or_default());
+    Ok(left.map(|it| it.clamp(WAIT, LOOK)))
+}
+
+/// Publishes what is odd about the service and keeps nothing from working.
+async fn publish_warnings(context: &Context, object: &LLMInferenceService, service: &Service) {
+    for warning in storage::warnings(service) {
+        if context.applied.is_new_warning(&service.uid, warning.reason, &warning.message) {
+            context.events.service(object, Note::warning(warning.reason, warning.message)).await;
+        }
+    }
+}
+
+fn conclude(failures: &[SectionError], outcome: Outcome, renewal: Option<Duration>) -> Result<Done, Error> {
     if let Some(error) = outcome.failures.into_iter().find(ApplyError::retry) {
         return Err(Error::Apply(Box::new(error)));
     }
-    Ok(failures.first().map_or(Done::Applied, |it| Done::Failed(it.reason)))
+    Ok(match (failures.first(), renewal) {
+        (Some(failure), _) => Done::Failed(failure.reason),
+        (None, Some(time)) => Done::Waiting(time),
+        (None, None) => Done::Applied,
+    })
 }
 
 /// Drops what is remembered of a service that is gone.
