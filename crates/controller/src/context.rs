@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -19,6 +19,7 @@ use crate::events::Events;
 use crate::index::{Index, Key, Reference};
 use crate::live::store::LiveStore;
 use crate::llmisvc::combine::ConfigSource;
+use crate::llmisvc::facts::certificate::CertificateIssuer;
 use crate::llmisvc::facts::routing::{GatewayService, RoutingSource};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -36,6 +37,8 @@ pub struct Context {
     pub installation: Arc<Installation>,
     pub caches: Caches,
     pub applied: Arc<Applied>,
+    /// Makes the services' certificates; empty until the installation's authority is read.
+    pub certificates: Arc<OnceLock<CertificateIssuer>>,
     pub events: Events,
     pub metrics: Metrics,
 }

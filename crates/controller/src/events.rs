@@ -11,8 +11,6 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
-use llmd_api::serving::conditions;
-use llmd_api::serving::status::Condition;
 use llmd_common::report::Report;
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -40,6 +38,8 @@ pub struct Events {
     client: Client,
     instance: Arc<str>,
     written: Arc<Mutex<LruCache<Identity, Written>>>,
+    /// Warnings that hold, by uid of the service.
+    standing: Arc<Mutex<LruCache<String, Vec<Note>>>>,
 }
 
 /// What makes two events the same: the object's uid, the reason, the message.
@@ -84,12 +84,29 @@ impl Events {
     /// Events of the process `instance`.
     #[must_use]
     pub fn new(client: Client, instance: &str) -> Self {
-        Self { client, instance: instance.into(), written: Arc::new(Mutex::new(LruCache::new(REMEMBERED))) }
+        let written = Arc::new(Mutex::new(LruCache::new(REMEMBERED)));
+        let standing = Arc::new(Mutex::new(LruCache::new(REMEMBERED)));
+        Self { client, instance: instance.into(), written, standing }
     }
 
     /// Publishes an event on a service.
     pub async fn service(&self, service: &impl Resource<DynamicType = ()>, note: Note) {
         self.publish(SERVICES, service, note).await;
+    }
+
+    /// Publishes the warnings that hold for a service now and did not at the last call. A warning that goes away and
+    /// comes back is published again.
+    pub async fn standing(&self, service: &impl Resource<DynamicType = ()>, notes: Vec<Note>) {
+        let uid = service.meta().uid.clone().unwrap_or_default();
+        let before = if notes.is_empty() {
+            self.standing.lock().pop(&uid)
+        } else {
+            self.standing.lock().put(uid, notes.clone())
+        };
+        let before = before.unwrap_or_default();
+        for note in notes.into_iter().filter(|it| !before.contains(it)) {
+            self.publish(SERVICES, service, note).await;
+        }
     }
 
     /// Publishes an event on a config.
@@ -176,50 +193,9 @@ pub fn changes(namespace: &str, outcome: &Outcome) -> Vec<Note> {
     [notes("Created", created), notes("Updated", updated), notes("Deleted", deleted)].concat()
 }
 
-/// The note on the change of `Ready` between two sets of conditions, if it changed to or from True.
-#[must_use]
-pub fn readiness(name: &str, before: &[Condition], after: &[Condition]) -> Option<Note> {
-    let is_ready =
-        |all: &[Condition]| all.iter().any(|it| it.type_ == conditions::READY && it.status == "True");
-    match (is_ready(before), is_ready(after)) {
-        (false, true) => {
-            Some(Note::normal("LLMInferenceServiceReady", format!("LLMInferenceService [{name}] is Ready")))
-        }
-        (true, false) => {
-            let unhappy = after.iter().filter(|it| it.type_ != conditions::READY && it.status == "False");
-            let types: Vec<_> = unhappy.map(|it| it.type_.as_str()).collect();
-            let causes = types.join(", ");
-            let message = format!("LLMInferenceService [{name}] is no longer Ready because of: {causes}");
-            Some(Note::warning("LLMInferenceServiceNotReady", message))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn set(conditions: &[(&str, &str)]) -> Vec<Condition> {
-        let condition = |(type_, status): &(&str, &str)| Condition {
-            type_: (*type_).to_owned(),
-            status: (*status).to_owned(),
-            ..Condition::default()
-        };
-        conditions.iter().map(condition).collect()
-    }
-
-    #[test]
-    fn readiness_is_announced_once_and_its_loss_with_the_causes() {
-        let ready = set(&[("Ready", "True")]);
-        let broken = set(&[("Ready", "False"), ("RouterReady", "False"), ("PresetsCombined", "True")]);
-        assert_eq!(readiness("chat", &[], &ready).unwrap().reason, "LLMInferenceServiceReady");
-        assert_eq!(readiness("chat", &ready, &ready), None);
-        assert_eq!(readiness("chat", &[], &broken), None);
-        let lost = readiness("chat", &ready, &broken).unwrap();
-        assert!(lost.warning);
-        assert_eq!(lost.message, "LLMInferenceService [chat] is no longer Ready because of: RouterReady");
-    }
 
     #[test]
     fn changes_name_version_kind_and_place() {

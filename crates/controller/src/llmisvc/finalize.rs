@@ -6,13 +6,13 @@ use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use llmd_api::meta::{self, SERVICE_FINALIZER};
-use llmd_api::serving::conditions as types;
-use llmd_api::serving::v1alpha2::LLMInferenceService;
+use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
 use serde_json::json;
 
-use super::facts::routing::RoutingSource;
+use super::facts::routing;
 use super::reconcile::{Error, now};
-use super::section::SectionError;
+use super::render::router::group;
+use super::status::awaiting_group;
 use super::write_status::write_status;
 use crate::context::Context;
 use crate::index::Key;
@@ -51,8 +51,9 @@ pub async fn finalize(
     if !object.finalizers().iter().any(|it| it == SERVICE_FINALIZER) {
         return Ok(Finalized::Gone);
     }
-    if let Some(peer) = peer_with_requests(context, key, object) {
-        report_waiting(context, key, object, &peer).await?;
+    let peers = awaited(context, key, object);
+    if !peers.is_empty() {
+        report_waiting(context, key, object, &peers).await?;
         return Ok(Finalized::Waiting);
     }
     remove_auth_bindings(context, key).await.map_err(|source| error("bindings", source))?;
@@ -83,34 +84,25 @@ async fn set_finalizers(
     }
 }
 
-/// A live member of the service's group whose route still names the service's pool or Service.
-fn peer_with_requests(context: &Context, key: &Key, object: &LLMInferenceService) -> Option<String> {
-    let group = object.labels().get(meta::ROUTING_GROUP)?;
-    let names = Names::new(&key.namespace, &key.name);
-    let backends = [names.pool(), names.workload_service()];
-    let members = context.caches.services.in_namespace(&key.namespace).into_iter().filter(|it| {
-        it.name_any() != key.name
-            && it.metadata.deletion_timestamp.is_none()
-            && it.labels().get(meta::ROUTING_GROUP) == Some(group)
-    });
-    members.map(|it| it.name_any()).find(|peer| {
-        let route = context.caches.route(&key.namespace, &Names::new(&key.namespace, peer).route());
-        let rules = route.as_deref().into_iter().flat_map(|it| &it.spec.rules);
-        rules.flat_map(|it| &it.backend_refs).any(|it| backends.contains(&it.object.name))
-    })
+/// Peers whose routes still send requests to the service.
+fn awaited(context: &Context, key: &Key, object: &LLMInferenceService) -> Vec<String> {
+    let no_spec = LLMInferenceServiceSpec::default();
+    let surroundings = routing::gather(&key.namespace, &key.name, &no_spec, &context.caches);
+    if group::group_of(object).is_none() {
+        return Vec::new();
+    }
+    group::awaited(object, surroundings.peers.values())
 }
 
 async fn report_waiting(
     context: &Context,
     key: &Key,
     object: &LLMInferenceService,
-    peer: &str,
+    peers: &[String],
 ) -> Result<(), Error> {
-    let message = format!("LLMInferenceService {peer} of the same routing group still sends requests here");
-    let failure = SectionError::new(types::GROUP_READY, "FinalizationPending", message);
     let previous = object.status.clone().unwrap_or_default();
     let generation = object.metadata.generation.unwrap_or_default();
-    let next = super::status::not_combined(generation, &failure, &previous, &now());
+    let next = awaiting_group(generation, peers, &previous, &now());
     write_status(context, key, object, &next).await.map(drop)
 }
 

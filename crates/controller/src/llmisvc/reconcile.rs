@@ -22,6 +22,7 @@ use super::finalize::{self, Finalized};
 use super::gather::{gather, references};
 use super::section::SectionError;
 use super::service::Service;
+use super::status::events::{StatusEvent, transition, warnings};
 use super::status::{Progress, not_combined, status};
 use super::write_status::write_status;
 use crate::apply::{ApplyError, Outcome, apply};
@@ -217,8 +218,8 @@ async fn report(
             let message = format!("Reconciliation failed: {}", failure.message);
             context.events.service(object, Note::warning("Error", message)).await;
         }
-        if let Some(note) = events::readiness(&key.name, &previous.conditions, &next.conditions) {
-            context.events.service(object, note).await;
+        if let Some(event) = transition(&key.name, &previous.conditions, &next.conditions) {
+            context.events.service(object, note(event)).await;
         }
     }
     Ok(())
@@ -239,11 +240,14 @@ fn certify(context: &Context, service: &mut Service) -> Result<Option<Duration>,
 
 /// Publishes what is odd about the service and keeps nothing from working.
 async fn publish_warnings(context: &Context, object: &LLMInferenceService, service: &Service) {
-    for warning in storage::warnings(service) {
-        if context.applied.is_new_warning(&service.uid, warning.reason, &warning.message) {
-            context.events.service(object, Note::warning(warning.reason, warning.message)).await;
-        }
-    }
+    let storage = storage::warnings(service).into_iter().map(|it| Note::warning(it.reason, it.message));
+    let routing = warnings(service).into_iter().map(note);
+    context.events.standing(object, storage.chain(routing).collect()).await;
+}
+
+fn note(event: StatusEvent) -> Note {
+    let StatusEvent { warning, reason, message } = event;
+    Note { warning, reason, message }
 }
 
 fn conclude(failures: &[SectionError], outcome: Outcome, renewal: Option<Duration>) -> Result<Done, Error> {

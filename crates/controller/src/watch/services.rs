@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use kube::ResourceExt;
-use llmd_api::meta;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
 
 use crate::context::Caches;
 use crate::index::{Key, Reference};
+use crate::llmisvc::render::router::group;
 
 /// Namespace and name of an object.
 pub fn key_of(object: &impl ResourceExt) -> Key {
@@ -52,8 +52,7 @@ pub fn config_changed(
 }
 
 fn group_of(service: &LLMInferenceService) -> Option<Key> {
-    let group = service.labels().get(meta::ROUTING_GROUP).cloned();
-    let group = group.or_else(|| service.spec.router.as_ref()?.route.as_ref()?.group.clone())?;
+    let group = group::group_of(service)?;
     Some(Key::new(service.namespace().unwrap_or_default(), group))
 }
 
