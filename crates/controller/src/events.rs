@@ -128,7 +128,8 @@ impl Events {
     /// Counts a repetition, or writes a new event.
     async fn write(&self, source: &str, object: ObjectReference, note: Note) -> kube::Result<()> {
         let now = Timestamp::now();
-        let api: Api<Event> = Api::namespaced(self.client.clone(), object.namespace.as_deref().unwrap_or("default"));
+        let api: Api<Event> =
+            Api::namespaced(self.client.clone(), object.namespace.as_deref().unwrap_or("default"));
         let identity = (object.uid.clone().unwrap_or_default(), note.reason, note.message.clone());
         let repeated = self.written.lock().get(&identity).cloned();
         if let Some(mut event) = repeated.filter(|it| is_recent(it.last, now)) {

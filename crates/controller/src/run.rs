@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kube::Client;
 use jiff::Timestamp;
+use kube::Client;
 use kube::core::ApiResource;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
 use llmd_common::backoff::Backoff;
@@ -31,11 +31,12 @@ use crate::context::{Caches, Context};
 use crate::events::Events;
 use crate::index::{Key, Reference};
 use crate::lease::Election;
+use crate::llmisvc::facts::certificate::CertificateIssuer;
 use crate::llmisvc::reconcile::reconcile;
 use crate::llmisvcconfig;
-use crate::llmisvc::facts::certificate::CertificateIssuer;
 use crate::metrics::Metrics;
 use crate::pki;
+use crate::storage_version;
 use crate::watch::children::{self, Children};
 use crate::watch::gateway_services;
 use crate::watch::objects::Objects;
@@ -76,9 +77,13 @@ pub async fn start(
         let namespace = &context.installation.system_namespace;
         Election::new(context.client.clone(), namespace, name, settings.identity.clone())
     });
-    let concurrency = settings.concurrency;
+    let duties = Duties {
+        concurrency: settings.concurrency,
+        migration_timeout: settings.migration_timeout,
+        migration_interval: settings.migration_interval,
+    };
     shutdown.spawn(async move {
-        lead(context, election, synced, concurrency, &stop).await;
+        lead(context, election, synced, duties, &stop).await;
         tasks.close();
         tasks.wait().await;
     });
@@ -170,12 +175,21 @@ async fn certify(context: Context, tasks: TaskTracker, stop: CancellationToken) 
     }
 }
 
+/// What the leader does.
+#[derive(Debug, Clone, Copy)]
+struct Duties {
+    /// Services reconciled at a time.
+    concurrency: usize,
+    migration_timeout: Duration,
+    migration_interval: Duration,
+}
+
 /// Leads whenever this candidate holds the lease, until `stop`.
 async fn lead(
     context: Context,
     mut election: Option<Election>,
     synced: Vec<CancellationToken>,
-    concurrency: usize,
+    duties: Duties,
     stop: &CancellationToken,
 ) {
     loop {
@@ -195,7 +209,7 @@ async fn lead(
             };
             tokio::select! {
                 () = held => {}
-                () = work(&context, concurrency) => {}
+                () = work(&context, duties) => {}
             }
         };
         let is_stopped = tokio::select! {
@@ -213,7 +227,7 @@ async fn lead(
 }
 
 /// Reconciles everything, beginning with what is there.
-async fn work(context: &Context, concurrency: usize) {
+async fn work(context: &Context, duties: Duties) {
     context.applied.clear();
     context.caches.wake_all();
     context.caches.wake_all_configs();
@@ -229,8 +243,11 @@ async fn work(context: &Context, concurrency: usize) {
     };
     let for_services = context.clone();
     let for_configs = context.clone();
+    let migration =
+        storage_version::migrate(context.client.clone(), duties.migration_timeout, duties.migration_interval);
     tokio::join!(
-        services.work(concurrency, move |key: Key| {
+        migration,
+        services.work(duties.concurrency, move |key: Key| {
             let context = for_services.clone();
             async move { reconcile(&context, &key).await }
         }),

@@ -11,7 +11,11 @@ pub fn check(service: &Service) -> Vec<SectionError> {
         return Vec::new();
     }
     let image_volume = storage::image_volume_gap(service);
-    let sections =
-        [storage::check(service), workload::check(service), scheduler::check(service), router::check::check(service)];
+    let sections = [
+        storage::check(service),
+        workload::check(service),
+        scheduler::check(service),
+        router::check::check(service),
+    ];
     sections.into_iter().flatten().chain(image_volume).collect()
 }

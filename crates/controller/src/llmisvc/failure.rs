@@ -16,15 +16,16 @@ pub const STOPPED: &str = "Stopped";
 #[must_use]
 pub fn blocks(failure: &SectionError) -> bool {
     let is_stopped = failure.condition == types::PRESETS_COMBINED && failure.reason == STOPPED;
-    !is_stopped && !matches!(
-        failure.condition,
-        types::GATEWAYS_READY
-            | types::HTTP_ROUTES_READY
-            | types::INFERENCE_POOL_READY
-            | types::GROUP_READY
-            | types::GROUP_DEGRADED
-            | types::OCI_IMAGE_VOLUME_COMPATIBLE
-    )
+    !is_stopped
+        && !matches!(
+            failure.condition,
+            types::GATEWAYS_READY
+                | types::HTTP_ROUTES_READY
+                | types::INFERENCE_POOL_READY
+                | types::GROUP_READY
+                | types::GROUP_DEGRADED
+                | types::OCI_IMAGE_VOLUME_COMPATIBLE
+        )
 }
 
 /// The failure that `error` at one of `children`, or at an object to be removed, means for the service.

@@ -124,7 +124,8 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
     if let Some(failure) = dry_run::validate(context, key, &object, &effective).await? {
         return report_uncombined(context, key, &object, failure).await;
     }
-    let facts = gather(context, key, &object, &effective.spec).await.map_err(|it| Error::Gather(Box::new(it)))?;
+    let facts =
+        gather(context, key, &object, &effective.spec).await.map_err(|it| Error::Gather(Box::new(it)))?;
     let mut service =
         Service::new(&object, effective.spec.clone(), Arc::clone(&context.installation), settings, facts);
     let renewal = certify(context, &mut service)?;

@@ -11,7 +11,7 @@ pub mod scaling;
 pub mod scheduler;
 pub mod storage;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod tracing;
 pub mod workload;
 

@@ -1,0 +1,121 @@
+//! What the controller may do: the rules of its ClusterRole and Role as data, beside the code that needs them.
+//!
+//! Kubernetes refuses a Role that grants more than its creator has, so the rights of sidecars and endpoint pickers
+//! stand here too. The chart's YAML is written from these rules.
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+
+use crate::children::ChildKind;
+
+const READ: &[&str] = &["get", "list", "watch"];
+const SERVING: &str = "serving.kserve.io";
+const POOLS: [&str; 2] = ["inference.networking.k8s.io", "inference.networking.x-k8s.io"];
+
+/// Read, apply and delete, as children need it. Applying is a patch, and creates where there is nothing.
+const MANAGE: &[&str] = &["create", "delete", "get", "list", "patch", "watch"];
+
+fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let owned = |words: &[&str]| words.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(owned(resources)),
+        verbs: owned(verbs),
+        ..PolicyRule::default()
+    }
+}
+
+/// Rules for the whole cluster.
+#[must_use]
+pub fn cluster_rules() -> Vec<PolicyRule> {
+    let mut rules = own_resources();
+    rules.extend(children());
+    rules.extend(surroundings());
+    rules.extend(installation());
+    rules.extend(granted());
+    rules
+}
+
+/// Rules in the system namespace: the lease, and the Secret of the certificate authority.
+#[must_use]
+pub fn system_rules() -> Vec<PolicyRule> {
+    vec![
+        rule("coordination.k8s.io", &["leases"], &["create", "get", "update"]),
+        rule("", &["secrets"], &["create", "get", "update"]),
+    ]
+}
+
+/// Services and configs: their metadata is patched, their status written, and a dry run creates a service.
+fn own_resources() -> Vec<PolicyRule> {
+    const KINDS: [&str; 2] = ["llminferenceservices", "llminferenceserviceconfigs"];
+    const FINALIZERS: [&str; 2] =
+        ["llminferenceservices/finalizers", "llminferenceserviceconfigs/finalizers"];
+    const STATUS: [&str; 2] = ["llminferenceservices/status", "llminferenceserviceconfigs/status"];
+    vec![
+        rule(SERVING, &KINDS, &["get", "list", "patch", "watch"]),
+        rule(SERVING, &KINDS[..1], &["create"]),
+        rule(SERVING, &STATUS, &["update"]),
+        rule(SERVING, &FINALIZERS, &["update"]),
+    ]
+}
+
+/// Every kind of child, by group.
+fn children() -> Vec<PolicyRule> {
+    ChildKind::ALL
+        .iter()
+        .map(|it| {
+            let resource = it.api_resource();
+            rule(&resource.group, &[&resource.plural], MANAGE)
+        })
+        .collect()
+}
+
+/// What services refer to or are reached through.
+fn surroundings() -> Vec<PolicyRule> {
+    vec![
+        rule("", &["pods"], READ),
+        rule("gateway.networking.k8s.io", &["gateways", "gatewayclasses"], READ),
+        rule(SERVING, &["localmodelcaches", "localmodelnamespacecaches"], READ),
+        rule("", &["events"], &["create", "patch"]),
+    ]
+}
+
+/// CRDs are followed, and their stored versions and the trust in the webhooks are kept up to date.
+fn installation() -> Vec<PolicyRule> {
+    const WEBHOOKS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
+    const CRDS: [&str; 2] =
+        ["llminferenceservices.serving.kserve.io", "llminferenceserviceconfigs.serving.kserve.io"];
+    let named = |rule: PolicyRule| PolicyRule {
+        resource_names: Some(CRDS.iter().map(|&it| it.to_owned()).collect()),
+        ..rule
+    };
+    vec![
+        rule("apiextensions.k8s.io", &["customresourcedefinitions"], READ),
+        named(rule(
+            "apiextensions.k8s.io",
+            &["customresourcedefinitions", "customresourcedefinitions/status"],
+            &["patch"],
+        )),
+        rule("admissionregistration.k8s.io", &WEBHOOKS, &["get", "patch"]),
+    ]
+}
+
+/// What the Roles and bindings of children give to their pods.
+fn granted() -> Vec<PolicyRule> {
+    let mut rules = vec![
+        rule("discovery.k8s.io", &["endpointslices"], READ),
+        rule("llm-d.ai", &["inferenceobjectives", "inferencemodelrewrites"], READ),
+        rule(POOLS[1], &["inferencemodelrewrites", "inferencepoolimports"], READ),
+        rule(
+            "coordination.k8s.io",
+            &["leases"],
+            &["create", "delete", "get", "list", "patch", "update", "watch"],
+        ),
+        rule("authentication.k8s.io", &["tokenreviews"], &["create"]),
+        rule("authorization.k8s.io", &["subjectaccessreviews"], &["create"]),
+    ];
+    rules.extend(POOLS.map(|it| rule(it, &["inferenceobjectives", "inferencemodels"], READ)));
+    rules
+}
+
+#[cfg(test)]
+mod tests;
