@@ -7,6 +7,7 @@
 
 mod completion;
 pub(crate) mod document;
+pub mod explain;
 pub(crate) mod place;
 pub mod presets;
 mod rendering;
