@@ -105,9 +105,9 @@ impl Caches {
         self.index.services(reference).into_iter().for_each(|it| self.services_queue.add(it));
     }
 
-    /// Has every service looked at.
+    /// Has every service looked at, after those that changed themselves.
     pub fn wake_all(&self) {
-        self.services.keys().into_iter().for_each(|it| self.services_queue.add(it));
+        self.services.keys().into_iter().for_each(|it| self.services_queue.add_later(it));
     }
 
     /// Has a config looked at soon, because the services that use it changed. Many services that come at once cost one
@@ -118,7 +118,7 @@ impl Caches {
 
     /// Has every config looked at.
     pub fn wake_all_configs(&self) {
-        self.configs.keys().into_iter().for_each(|it| self.configs_queue.add(it));
+        self.configs.keys().into_iter().for_each(|it| self.configs_queue.add_later(it));
     }
 }
 

@@ -174,3 +174,6 @@ async fn write_status(
         Err(source) => Err(error("status", source)),
     }
 }
+
+#[cfg(test)]
+mod tests;

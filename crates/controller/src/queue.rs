@@ -1,4 +1,5 @@
-//! A work queue of keys: each key waits once, runs once at a time, and comes again when it was added meanwhile.
+//! A work queue of keys: each key waits once, runs once at a time, and comes again when it was added meanwhile. What
+//! changed goes before what is only looked at again.
 //!
 //! Failures of a key lengthen the delay before its next turn, from 5 ms to 1000 s. The queue cannot outgrow the number
 //! of keys, which is the number of objects in the cluster.
@@ -38,6 +39,8 @@ struct State<K> {
     ready: VecDeque<K>,
     /// The keys of `ready`.
     queued: HashSet<K>,
+    /// Keys that come when `ready` is empty.
+    later: BTreeSet<K>,
     running: HashSet<K>,
     /// Added while running: these go back to `ready` at the end of their turn.
     again: HashSet<K>,
@@ -72,6 +75,7 @@ impl<K> Default for Queue<K> {
         let state = State {
             ready: VecDeque::new(),
             queued: HashSet::new(),
+            later: BTreeSet::new(),
             running: HashSet::new(),
             again: HashSet::new(),
             timers: BTreeSet::new(),
@@ -86,6 +90,12 @@ impl<K: Eq + Hash + Ord + Clone> Queue<K> {
     /// Gives `key` a turn as soon as possible.
     pub fn add(&self, key: K) {
         self.0.state.lock().add(key);
+        self.0.changed.notify_one();
+    }
+
+    /// Gives `key` a turn when nothing more urgent waits.
+    pub fn add_later(&self, key: K) {
+        self.0.state.lock().add_later(key);
         self.0.changed.notify_one();
     }
 
@@ -110,7 +120,8 @@ impl<K: Eq + Hash + Ord + Clone> Queue<K> {
     /// Keys that could run now.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.0.state.lock().ready.len()
+        let state = self.0.state.lock();
+        state.ready.len() + state.later.len()
     }
 
     /// Waits for the next key. Cancel-safe: a key is taken only when the turn is returned.
@@ -121,7 +132,7 @@ impl<K: Eq + Hash + Ord + Clone> Queue<K> {
                 let mut state = self.0.state.lock();
                 state.move_due(Instant::now());
                 if let Some(key) = state.take() {
-                    if !state.ready.is_empty() {
+                    if !(state.ready.is_empty() && state.later.is_empty()) {
                         // Notifications of several additions may have become one.
                         self.0.changed.notify_one();
                     }
@@ -152,6 +163,7 @@ impl<K: Eq + Hash + Ord + Clone> Queue<K> {
 impl<K: Eq + Hash + Ord + Clone> State<K> {
     fn add(&mut self, key: K) {
         self.clear_timer(&key);
+        self.later.remove(&key);
         if self.running.contains(&key) {
             self.again.insert(key);
         } else if self.queued.insert(key.clone()) {
@@ -159,8 +171,18 @@ impl<K: Eq + Hash + Ord + Clone> State<K> {
         }
     }
 
+    fn add_later(&mut self, key: K) {
+        let waits_anyway = self.queued.contains(&key) || self.again.contains(&key);
+        if self.running.contains(&key) {
+            self.again.insert(key);
+        } else if !waits_anyway {
+            self.later.insert(key);
+        }
+    }
+
     fn add_at(&mut self, key: K, at: Instant) {
         let is_sooner_anyway = self.queued.contains(&key)
+            || self.later.contains(&key)
             || self.again.contains(&key)
             || self.due.get(&key).is_some_and(|&due| due <= at);
         if !is_sooner_anyway {
@@ -183,8 +205,9 @@ impl<K: Eq + Hash + Ord + Clone> State<K> {
     }
 
     fn take(&mut self) -> Option<K> {
-        let key = self.ready.pop_front()?;
+        let key = self.ready.pop_front().or_else(|| self.later.pop_first())?;
         self.queued.remove(&key);
+        self.clear_timer(&key);
         self.running.insert(key.clone());
         Some(key)
     }
@@ -234,6 +257,19 @@ mod tests {
         drop(now(&queue).unwrap());
         tokio::time::advance(Duration::from_secs(61)).await;
         assert!(now(&queue).is_none(), "the timer went with the turn");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changed_goes_before_what_is_looked_at_again() {
+        let queue = Queue::default();
+        for key in ["a", "b", "c"] {
+            queue.add_later(key);
+        }
+        queue.add("c");
+        queue.add_later("c");
+        assert_eq!(queue.depth(), 3);
+        let order: Vec<_> = std::iter::from_fn(|| now(&queue).map(|it| *it.key())).collect();
+        assert_eq!(order, ["c", "a", "b"]);
     }
 
     #[tokio::test(start_paused = true)]

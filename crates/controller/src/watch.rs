@@ -28,7 +28,7 @@ pub mod services;
 pub mod settings;
 
 /// Objects read at a time when a kind is listed: bounds the memory of one answer.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
 
 /// What takes the events of one watch.
 pub trait Sink: Send {

@@ -250,3 +250,6 @@ pub struct PodStatus {
 pub struct PodIp {
     pub ip: String,
 }
+
+#[cfg(test)]
+mod tests;
