@@ -1,104 +1,87 @@
-//! Warnings that need knowledge of the cluster. They never forbid: the missing part may come later.
+//! Warnings that need knowledge of the cluster: what the reconciler would report, told to whoever writes the
+//! service while they look. They never forbid, because the missing part may come later.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use llmd_api::serving::v1alpha2::LLMInferenceService;
+use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
 
-/// What of the cluster concerns one service.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Surroundings {
-    /// Presets and baseRefs of the service that exist in neither namespace.
-    pub missing_configs: Vec<String>,
-    /// The other services of the namespace that are not being deleted.
-    pub peers: Vec<Peer>,
-    /// LoRA adapters that the service's managed route has room for.
-    pub adapter_limit: Option<usize>,
-    /// Gateways of the service (`namespace/name`) that do not exist.
-    pub missing_gateways: Vec<String>,
+use crate::apis::Apis;
+use crate::llmisvc::combine::{ConfigSource, combine};
+use crate::llmisvc::facts::routing::{self, RoutingSource};
+use crate::llmisvc::facts::{Facts, routing::RoutingFacts};
+use crate::llmisvc::render::router;
+use crate::llmisvc::render::router::models;
+use crate::llmisvc::service::Service;
+use crate::settings::{ClusterSettings, Installation};
+
+/// The cluster around a service, as the caches show it.
+#[expect(missing_debug_implementations, reason = "the sources are caches of the process")]
+#[derive(Clone)]
+pub struct Surroundings<'a> {
+    pub configs: &'a dyn ConfigSource,
+    pub routing: &'a dyn RoutingSource,
+    pub installation: Arc<Installation>,
+    pub settings: Arc<ClusterSettings>,
+    pub apis: Apis,
 }
 
-/// Another service of the same namespace.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Peer {
-    pub name: String,
-    /// Members of one group share their model names on purpose.
-    pub group: Option<String>,
-    /// Base model and adapters.
-    pub models: Vec<String>,
-}
-
-impl Peer {
-    /// What others need to know of `service`.
-    #[must_use]
-    pub fn of(service: &LLMInferenceService) -> Self {
-        Self {
-            name: service.metadata.name.clone().unwrap_or_default(),
-            group: group(service).map(str::to_owned),
-            models: model_names(service),
-        }
-    }
-}
-
-/// Warnings for whoever writes `service`.
+/// Warnings for whoever writes `service`, which is valid by itself.
 #[must_use]
-pub fn advise(service: &LLMInferenceService, surroundings: &Surroundings) -> Vec<String> {
-    let Surroundings { missing_configs, peers, adapter_limit, missing_gateways } = surroundings;
-    let mut warnings = Vec::new();
-    for config in missing_configs {
-        warnings.push(format!(
-            "LLMInferenceServiceConfig {config:?} does not exist: the service starts when it does"
-        ));
-    }
-    for gateway in missing_gateways {
-        warnings
-            .push(format!("Gateway {gateway} does not exist: the service is not reachable until it does"));
-    }
-    warnings.extend(collisions(service, peers));
-    let adapters = adapters(service).count();
-    if let Some(limit) = adapter_limit.filter(|&it| adapters > it) {
-        warnings.push(format!(
-            "spec.model.lora.adapters: the managed HTTPRoute has room for {limit} of {adapters} adapters by header: \
-             the others are only reachable by path"
-        ));
-    }
+pub fn advise(service: &LLMInferenceService, around: &Surroundings<'_>) -> Vec<String> {
+    let effective = combine(service, around.configs, &around.installation, &around.settings);
+    let mut warnings = match effective {
+        Err(error) => vec![format!("{error}: the service will not be ready before this is mended")],
+        Ok(effective) => route_problems(service, effective.spec, around),
+    };
+    warnings.extend(collisions(service, around.routing));
     warnings
 }
 
+/// What keeps requests from reaching the service: gateways and routes that do not exist, limits of a route.
+fn route_problems(
+    object: &LLMInferenceService,
+    spec: LLMInferenceServiceSpec,
+    around: &Surroundings<'_>,
+) -> Vec<String> {
+    let text = |it: &Option<String>| it.clone().unwrap_or_default();
+    let (namespace, name) = (text(&object.metadata.namespace), text(&object.metadata.name));
+    let routing: RoutingFacts = routing::gather(&namespace, &name, &spec, around.routing);
+    let facts = Facts { apis: around.apis.clone(), routing, ..Facts::default() };
+    let (installation, settings) = (Arc::clone(&around.installation), Arc::clone(&around.settings));
+    let service = Service::new(object, spec, installation, settings, facts);
+    router::check::check(&service).into_iter().map(|it| it.message).collect()
+}
+
 /// Clients choose by model name, so two services of one name share its requests by chance.
-fn collisions(service: &LLMInferenceService, peers: &[Peer]) -> Vec<String> {
-    let own: BTreeSet<String> = model_names(service).into_iter().collect();
-    let name = service.metadata.name.as_deref().unwrap_or_default();
-    let others = peers
-        .iter()
-        .filter(|it| it.name != name)
-        .filter(|it| it.group.is_none() || it.group.as_deref() != group(service));
+fn collisions(service: &LLMInferenceService, routing: &dyn RoutingSource) -> Vec<String> {
+    // The address of an earlier generation says nothing about the names that are asked for now.
+    let own = models::advertised(&LLMInferenceService { status: None, ..service.clone() });
+    let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
     let mut warnings = Vec::new();
-    for peer in others {
-        for model in peer.models.iter().filter(|it| own.contains(*it)) {
+    for peer in routing.services(namespace).into_iter().filter(|it| are_rivals(service, it)) {
+        let peer_name = peer.metadata.name.as_deref().unwrap_or_default();
+        let theirs: BTreeSet<String> = models::advertised(&peer);
+        for model in theirs.intersection(&own) {
             warnings.push(format!(
-                "model name {model:?} is also served by LLMInferenceService {:?}: set spec.model.name, or put both \
-                 into one routing group",
-                peer.name
+                "model name {model:?} is also served by LLMInferenceService {peer_name:?}: give spec.model.name \
+                 another value, or put both into one routing group"
             ));
         }
     }
     warnings
 }
 
+/// Members of one group share their model names on purpose.
+fn are_rivals(service: &LLMInferenceService, peer: &LLMInferenceService) -> bool {
+    let others = peer.metadata.name != service.metadata.name;
+    let grouped = group(peer).is_some() && group(peer) == group(service);
+    others && !grouped && peer.metadata.deletion_timestamp.is_none()
+}
+
 fn group(service: &LLMInferenceService) -> Option<&str> {
     let route = service.spec.router.as_ref()?.route.as_ref()?;
     route.group.as_deref().filter(|it| !it.is_empty())
-}
-
-fn adapters(service: &LLMInferenceService) -> impl Iterator<Item = &str> {
-    let lora = service.spec.model.as_ref().and_then(|it| it.lora.as_ref());
-    lora.into_iter().flat_map(|it| &it.adapters).filter_map(|it| it.name.as_deref())
-}
-
-fn model_names(service: &LLMInferenceService) -> Vec<String> {
-    let given = service.spec.model.as_ref().and_then(|it| it.name.as_deref()).filter(|it| !it.is_empty());
-    let base = given.or(service.metadata.name.as_deref());
-    base.into_iter().chain(adapters(service)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

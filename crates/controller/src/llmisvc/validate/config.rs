@@ -48,7 +48,7 @@ pub fn validate_config(
     {
         verdict.error(unrenderable(&error));
     }
-    if old.is_some_and(|it| it.spec != config.spec) && is_well_known(config, installation) {
+    if old.is_some_and(|it| it.spec != config.spec) && is_well_known(name(config), installation) {
         verdict.warn(format!(
             "{} is a preset of the installation: services that use it will change, and an upgrade may overwrite it",
             name(config)
@@ -57,30 +57,28 @@ pub fn validate_config(
     verdict
 }
 
-/// Whether `config` may be deleted: the installation's presets may not where `protect` is set.
+/// Whether the config `namespace`/`name` may be deleted: the installation's presets may not where `protect` is set.
 #[must_use]
 pub fn validate_config_deletion(
-    config: &LLMInferenceServiceConfig,
+    namespace: &str,
+    name: &str,
     installation: &Installation,
     protect: bool,
 ) -> Verdict {
     let mut verdict = Verdict::default();
-    let in_system_namespace = config.metadata.namespace.as_deref() == Some(&installation.system_namespace);
-    if in_system_namespace && is_well_known(config, installation) {
-        let name = name(config);
-        if protect {
-            verdict.error(FieldError::forbidden(
-                "metadata.name",
-                format!(
-                    "{name} is a preset of the installation and services may need it: to delete it nevertheless, \
-                     set PREVENT_WELL_KNOWN_CONFIG_DELETION=false on the controller"
-                ),
-            ));
-        } else {
-            verdict.warn(format!(
-                "{name} is a preset of the installation: services that need it will not be ready"
-            ));
-        }
+    if namespace != installation.system_namespace || !is_well_known(name, installation) {
+        return verdict;
+    }
+    if protect {
+        verdict.error(FieldError::forbidden(
+            "metadata.name",
+            format!(
+                "{name} is a preset of the installation and services may need it: to delete it nevertheless, set \
+                 PREVENT_WELL_KNOWN_CONFIG_DELETION=false on the controller"
+            ),
+        ));
+    } else {
+        verdict.warn(format!("{name} is a preset of the installation: services that need it will not be ready"));
     }
     verdict
 }
@@ -89,8 +87,8 @@ fn name(config: &LLMInferenceServiceConfig) -> &str {
     config.metadata.name.as_deref().unwrap_or_default()
 }
 
-fn is_well_known(config: &LLMInferenceServiceConfig, installation: &Installation) -> bool {
-    name(config).strip_prefix(&installation.config_prefix).is_some_and(|it| WELL_KNOWN.contains(&it))
+fn is_well_known(name: &str, installation: &Installation) -> bool {
+    name.strip_prefix(&installation.config_prefix).is_some_and(|it| WELL_KNOWN.contains(&it))
 }
 
 /// The one config under test; every other name is an empty config, so only this one can fail.

@@ -1,22 +1,79 @@
-use serde_json::json;
+use llmd_api::gateway::{Gateway, GatewayClass, HTTPRoute};
+use llmd_api::inference::{pool_v1, pool_v1alpha2};
+use llmd_api::serving::v1alpha2::LLMInferenceServiceConfig;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::llmisvc::facts::routing::GatewayService;
 
-fn service(name: &str, spec: serde_json::Value) -> LLMInferenceService {
-    serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
+/// A cluster with these services and gateways, and with an empty config for every name but `missing`.
+#[derive(Default)]
+struct Cluster {
+    services: Vec<Arc<LLMInferenceService>>,
+    gateways: Vec<&'static str>,
+}
+
+impl ConfigSource for Cluster {
+    fn get(&self, _namespace: &str, name: &str) -> Option<Arc<LLMInferenceServiceConfig>> {
+        (name != "missing").then(Arc::default)
+    }
+}
+
+impl RoutingSource for Cluster {
+    fn gateway(&self, _namespace: &str, name: &str) -> Option<Arc<Gateway>> {
+        let exists = self.gateways.contains(&name);
+        exists.then(|| serde_json::from_value(json!({"metadata": {"name": name}, "spec": {}})).unwrap())
+    }
+    fn gateway_class(&self, _name: &str) -> Option<Arc<GatewayClass>> {
+        None
+    }
+    fn gateway_services(&self, _namespace: &str, _gateway: &str) -> Vec<GatewayService> {
+        Vec::new()
+    }
+    fn route(&self, _namespace: &str, _name: &str) -> Option<Arc<HTTPRoute>> {
+        None
+    }
+    fn pool_v1(&self, _namespace: &str, _name: &str) -> Option<Arc<pool_v1::InferencePool>> {
+        None
+    }
+    fn pool_v1alpha2(&self, _namespace: &str, _name: &str) -> Option<Arc<pool_v1alpha2::InferencePool>> {
+        None
+    }
+    fn services(&self, _namespace: &str) -> Vec<Arc<LLMInferenceService>> {
+        self.services.clone()
+    }
+}
+
+fn warnings(service: &LLMInferenceService, cluster: &Cluster) -> Vec<String> {
+    let around = Surroundings {
+        configs: cluster,
+        routing: cluster,
+        installation: Arc::default(),
+        settings: Arc::default(),
+        apis: Apis::all(),
+    };
+    advise(service, &around)
+}
+
+fn service(name: &str, spec: Value) -> LLMInferenceService {
+    serde_json::from_value(json!({"metadata": {"name": name, "namespace": "team"}, "spec": spec})).unwrap()
 }
 
 #[test]
-fn what_is_missing_is_named() {
-    let surroundings = Surroundings {
-        missing_configs: vec!["base".to_owned()],
-        missing_gateways: vec!["infra/gw".to_owned()],
-        ..Surroundings::default()
-    };
-    let warnings = advise(&service("a", json!({})), &surroundings);
-    assert_eq!(warnings.len(), 2);
-    assert!(warnings[0].contains("\"base\""), "{warnings:?}");
-    assert!(warnings[1].contains("infra/gw"), "{warnings:?}");
+fn a_service_that_fits_its_cluster_gives_no_warning() {
+    assert_eq!(warnings(&service("a", json!({"model": {"uri": "hf://a/b"}})), &Cluster::default()), [""; 0]);
+}
+
+#[test]
+fn a_gateway_that_does_not_exist_is_named() {
+    let spec = json!({"router": {
+        "route": {"http": {"spec": {"parentRefs": [{"name": "gw"}]}}},
+        "gateway": {"refs": [{"name": "gw"}]},
+    }});
+    let found = warnings(&service("a", spec.clone()), &Cluster::default());
+    assert!(!found.is_empty() && found.iter().all(|it| it.contains("team/gw")), "{found:?}");
+    let cluster = Cluster { gateways: vec!["gw"], ..Cluster::default() };
+    assert_eq!(warnings(&service("a", spec), &cluster), [""; 0]);
 }
 
 #[test]
@@ -25,30 +82,26 @@ fn two_services_of_one_model_name_collide_unless_grouped() {
         let router = group.map(|it| json!({"route": {"group": it, "weight": 1}}));
         service(name, json!({"model": {"uri": "u", "name": "llama"}, "router": router}))
     };
-    let collide = |own: &LLMInferenceService, peer: &LLMInferenceService| {
-        advise(own, &Surroundings { peers: vec![Peer::of(peer)], ..Surroundings::default() }).len()
+    let collide = |own: &LLMInferenceService, peer: LLMInferenceService| {
+        let cluster = Cluster { services: vec![Arc::new(peer)], ..Cluster::default() };
+        warnings(own, &cluster).iter().filter(|it| it.contains("also served by")).count()
     };
-    assert_eq!(collide(&named("a", None), &named("b", None)), 1);
-    assert_eq!(collide(&named("a", None), &named("a", None)), 0, "a service does not collide with itself");
-    assert_eq!(collide(&named("a", Some("g")), &named("b", Some("g"))), 0);
-    assert_eq!(collide(&named("a", Some("g")), &named("b", Some("h"))), 1);
+    assert_eq!(collide(&named("a", None), named("b", None)), 1);
+    assert_eq!(collide(&named("a", None), named("a", None)), 0, "a service does not collide with itself");
+    assert_eq!(collide(&named("a", Some("g")), named("b", Some("g"))), 0);
+    assert_eq!(collide(&named("a", Some("g")), named("b", Some("h"))), 1);
     let unnamed = |name: &str| service(name, json!({"model": {"uri": "u"}}));
-    assert_eq!(collide(&unnamed("llama"), &named("b", None)), 1, "the service's name is the default");
-    assert_eq!(collide(&unnamed("a"), &unnamed("b")), 0);
+    assert_eq!(collide(&unnamed("llama"), named("b", None)), 1, "the service's name is the default");
+    assert_eq!(collide(&unnamed("a"), unnamed("b")), 0);
     let adapter =
         service("c", json!({"model": {"uri": "u", "lora": {"adapters": [{"name": "llama", "uri": "u"}]}}}));
-    assert_eq!(collide(&adapter, &named("b", None)), 1, "adapters are models too");
+    assert_eq!(collide(&adapter, named("b", None)), 1, "adapters are models too");
 }
 
 #[test]
-fn adapters_beyond_the_route_are_counted() {
-    let lora = service(
-        "a",
-        json!({"model": {"uri": "u", "lora": {"adapters": [
-        {"name": "x", "uri": "u"}, {"name": "y", "uri": "u"}]}}}),
-    );
-    let warnings =
-        |limit| advise(&lora, &Surroundings { adapter_limit: Some(limit), ..Surroundings::default() }).len();
-    assert_eq!(warnings(2), 0);
-    assert_eq!(warnings(1), 1);
+fn a_peer_that_is_being_deleted_is_no_rival() {
+    let mut peer = service("b", json!({"model": {"uri": "u", "name": "a"}}));
+    peer.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    let cluster = Cluster { services: vec![Arc::new(peer)], ..Cluster::default() };
+    assert_eq!(warnings(&service("a", json!({})), &cluster), [""; 0]);
 }
