@@ -45,6 +45,18 @@ pub const DRA_DEVICE_COUNT: &str = "serving.kserve.io/exp-dra-device-count";
 pub const DRA_CEL_SELECTOR: &str = "serving.kserve.io/exp-dra-cel-selector";
 /// Annotation on a service: the container that gets the devices; the first one when absent.
 pub const DRA_CONTAINER_NAME: &str = "serving.kserve.io/exp-dra-container-name";
+/// Label that admission puts on a service: the cache on nodes that holds its model.
+pub const LOCAL_MODEL: &str = "internal.serving.kserve.io/localmodel";
+/// Label that admission puts on a service: the namespace of that cache, unless it is the cluster's.
+pub const LOCAL_MODEL_NAMESPACE: &str = "internal.serving.kserve.io/localmodel-namespace";
+/// Annotation that admission puts on a service: where the cached files came from.
+pub const LOCAL_MODEL_SOURCE_URI: &str = "internal.serving.kserve.io/localmodel-sourceuri";
+/// Annotation that admission puts on a service: the claim through which pods read the cache.
+pub const LOCAL_MODEL_CLAIM: &str = "internal.serving.kserve.io/localmodel-pvc-name";
+/// Annotation on a service: present = caches on nodes are not used.
+pub const DISABLE_LOCAL_MODEL: &str = "serving.kserve.io/disable-localmodel";
+/// Annotation on a service: the group of nodes whose cache is used.
+pub const NODE_GROUP: &str = "serving.kserve.io/nodegroup";
 /// Annotation on the managed route: `v1` once its gateways understand the v1 pool.
 pub const POOL_MIGRATED: &str = "serving.kserve.io/inference-pool-migrated";
 /// Annotation: criticality of a v1alpha1 model, which v1alpha2 has no field for.

@@ -37,6 +37,9 @@ pub enum Error {
         #[source]
         source: rustls::pki_types::pem::Error,
     },
+    /// A text holds no usable PEM object.
+    #[error("no certificate or key in the text")]
+    Text(#[from] rustls::pki_types::pem::Error),
     /// Key and certificate do not belong together or are of an unsupported kind.
     #[error("certificate and key cannot be used")]
     Rustls(#[from] rustls::Error),
@@ -131,6 +134,42 @@ pub fn from_files(
     Ok(config)
 }
 
+/// A certificate that can be replaced while it is served.
+#[derive(Debug, Clone)]
+pub struct Replaceable(Arc<Current>);
+
+impl Replaceable {
+    /// Starts with a PEM chain, leaf first, and its PEM key.
+    ///
+    /// # Errors
+    /// When the texts hold no pair that can be used.
+    pub fn new(cert: &[u8], key: &[u8]) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Current(ArcSwap::from_pointee(certified(cert, key)?)))))
+    }
+
+    /// Serves this pair from now on; connections that are open keep theirs.
+    ///
+    /// # Errors
+    /// When the texts hold no pair that can be used; the old one stays.
+    pub fn replace(&self, cert: &[u8], key: &[u8]) -> Result<(), Error> {
+        self.0.0.store(Arc::new(certified(cert, key)?));
+        Ok(())
+    }
+
+    /// A server configuration that shows the current pair.
+    ///
+    /// # Errors
+    /// When TLS itself cannot be set up.
+    pub fn server_config(&self, alpn: &[&[u8]]) -> Result<ServerConfig, Error> {
+        server_config(Arc::clone(&self.0), alpn)
+    }
+}
+
+fn certified(cert: &[u8], key: &[u8]) -> Result<CertifiedKey, Error> {
+    let chain = CertificateDer::pem_slice_iter(cert).collect::<Result<Vec<_>, _>>()?;
+    Ok(CertifiedKey::from_der(chain, PrivateKeyDer::from_pem_slice(key)?, &ring::default_provider())?)
+}
+
 fn server_config(current: Arc<Current>, alpn: &[&[u8]]) -> Result<ServerConfig, Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
@@ -158,6 +197,19 @@ mod tests {
         let files = CertFiles::in_dir(Path::new("/nowhere"));
         let error = files.load().unwrap_err();
         assert_eq!(error.to_string(), "cannot read /nowhere/tls.crt");
+    }
+
+    #[test]
+    fn a_replacement_that_cannot_be_used_leaves_the_old_pair() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let served = Replaceable::new(cert.as_bytes(), key.as_bytes()).unwrap();
+        let before = served.0.0.load_full();
+        assert!(matches!(served.replace(cert.as_bytes(), b"nonsense"), Err(Error::Text(_))));
+        assert!(matches!(served.replace(b"", key.as_bytes()), Err(Error::Rustls(_))));
+        assert!(Arc::ptr_eq(&before, &served.0.0.load_full()));
+        served.replace(cert.as_bytes(), key.as_bytes()).unwrap();
+        assert!(!Arc::ptr_eq(&before, &served.0.0.load_full()));
     }
 
     #[test]

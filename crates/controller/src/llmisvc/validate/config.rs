@@ -78,7 +78,8 @@ pub fn validate_config_deletion(
             ),
         ));
     } else {
-        verdict.warn(format!("{name} is a preset of the installation: services that need it will not be ready"));
+        verdict
+            .warn(format!("{name} is a preset of the installation: services that need it will not be ready"));
     }
     verdict
 }

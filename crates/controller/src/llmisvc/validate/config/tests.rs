@@ -53,8 +53,7 @@ fn changing_a_preset_is_pointed_out() {
 #[test]
 fn presets_of_the_installation_are_protected() {
     let delete = |namespace: &str, name: &str, protect: bool| {
-        let verdict =
-            validate_config_deletion(&config(namespace, name, json!({})), &Installation::default(), protect);
+        let verdict = validate_config_deletion(namespace, name, &Installation::default(), protect);
         (verdict.errors.len(), verdict.warnings.len())
     };
     let preset = "kserve-config-llm-scheduler";
