@@ -28,3 +28,4 @@ pub mod settings;
 pub mod storage_version;
 pub mod watch;
 pub mod worker;
+pub mod webhook;

@@ -14,7 +14,6 @@ mod dra;
 mod immutable;
 mod kv_cache;
 mod model;
-mod quantity;
 mod rollout;
 mod route;
 mod scaling;

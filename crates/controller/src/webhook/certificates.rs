@@ -14,9 +14,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use json_patch::{AddOperation, PatchOperation, TestOperation, jsonptr::PointerBuf};
 use k8s_openapi::ByteString;
+use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::Client;
 use llmd_common::report::Report;
 use llmd_common::tls::{self, Replaceable};
 use serde_json::Value;
@@ -161,10 +161,8 @@ fn holders() -> Vec<(ApiResource, &'static str)> {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
     };
     let admission = "admissionregistration.k8s.io";
-    let mutating =
-        resource(admission, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations");
-    let validating =
-        resource(admission, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations");
+    let mutating = resource(admission, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations");
+    let validating = resource(admission, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations");
     let crd = resource("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions");
     vec![
         (mutating, SERVICE_WEBHOOKS),

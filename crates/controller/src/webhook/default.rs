@@ -29,7 +29,11 @@ impl LocalModelCache {
             name: object.metadata.name.clone()?,
             namespace: object.metadata.namespace.clone(),
             source_uri: spec.get("sourceModelUri")?.as_str()?.to_owned(),
-            node_groups: groups.into_iter().flatten().filter_map(|it| Some(it.as_str()?.to_owned())).collect(),
+            node_groups: groups
+                .into_iter()
+                .flatten()
+                .filter_map(|it| Some(it.as_str()?.to_owned()))
+                .collect(),
         })
     }
 

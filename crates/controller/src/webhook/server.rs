@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Router;
 use hyper_util::service::TowerToHyperService;
 use llmd_common::serve::Limits;
 use llmd_common::shutdown::Shutdown;
@@ -57,9 +57,8 @@ pub fn router(cluster: Arc<dyn Cluster>) -> Router {
     let mut admission = Router::new();
     for (path, hook) in HOOKS {
         let (cluster, turns) = (Arc::clone(&cluster), Arc::clone(&turns));
-        let handler = move |request: Request| {
-            answer(request, turns, move |body| review(hook, body, cluster.as_ref()))
-        };
+        let handler =
+            move |request: Request| answer(request, turns, move |body| review(hook, body, cluster.as_ref()));
         admission = admission.route(path, post(handler));
     }
     let convert = post(move |request: Request| answer(request, turns, convert::review));

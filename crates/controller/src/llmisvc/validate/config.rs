@@ -6,23 +6,9 @@ use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig
 use serde_json::json;
 
 use super::{FieldError, Verdict, scheduler};
+use crate::llmisvc::combine::presets::WELL_KNOWN;
 use crate::llmisvc::combine::{CombineError, ConfigSource, combine};
 use crate::settings::{ClusterSettings, Installation};
-
-/// Well-known configs are named by the installation's prefix and one of these.
-const WELL_KNOWN: [&str; 11] = [
-    "config-llm-template",
-    "config-llm-decode-template",
-    "config-llm-prefill-template",
-    "config-llm-worker-data-parallel",
-    "config-llm-decode-worker-data-parallel",
-    "config-llm-prefill-worker-data-parallel",
-    "config-llm-scheduler",
-    "config-llm-router-route",
-    "config-llm-scheduler-latency-predictor",
-    "config-llm-tokenizer",
-    "config-llm-tracing",
-];
 
 /// Checks `config`, and warns when an update changes what services of the whole installation use.
 #[must_use]

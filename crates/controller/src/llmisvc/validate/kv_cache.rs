@@ -3,8 +3,8 @@
 use llmd_api::serving::v1alpha2::{FileSystemTier, KvCacheTier, PvcTier, WorkloadSpec};
 use serde_json::json;
 
-use super::quantity::is_positive;
 use super::{FieldError, Verdict};
+use crate::quantity;
 
 /// `at` is the path of the workload.
 pub(super) fn check(at: &str, workload: &WorkloadSpec, verdict: &mut Verdict) {
@@ -22,7 +22,7 @@ pub(super) fn check(at: &str, workload: &WorkloadSpec, verdict: &mut Verdict) {
     if offloading.secondary.is_empty() {
         return;
     }
-    if !is_positive(&offloading.cpu) {
+    if quantity::whole(&offloading.cpu.0).is_none_or(|it| it <= 0) {
         verdict.error(FieldError::invalid(
             format!("{at}.cpu"),
             json!(offloading.cpu),

@@ -1,17 +1,11 @@
 //! The local model cache: another controller keeps models on the nodes and marks the services that can use them;
 //! their URI becomes a folder of the cache's claim.
 
+use llmd_api::meta::{LOCAL_MODEL, LOCAL_MODEL_CLAIM, LOCAL_MODEL_SOURCE_URI};
 use sha2::{Digest, Sha256};
 
 use super::uri::ClaimPath;
 use crate::llmisvc::service::Service;
-
-/// Label of a service whose model is cached, with the cache's name.
-pub const LABEL: &str = "internal.serving.kserve.io/localmodel";
-/// Annotation: the URI that the cache was filled from.
-pub const SOURCE_URI: &str = "internal.serving.kserve.io/localmodel-sourceuri";
-/// Annotation: the claim with the cached files.
-pub const CLAIM: &str = "internal.serving.kserve.io/localmodel-pvc-name";
 
 /// Characters of the hash that names a cached model's folder.
 const KEY_LENGTH: usize = 16;
@@ -21,10 +15,10 @@ const KEY_LENGTH: usize = 16;
 /// # Errors
 /// The missing annotation, when the mark is incomplete.
 pub(super) fn lookup(service: &Service, uri: &str) -> Option<Result<ClaimPath, &'static str>> {
-    service.labels.get(LABEL)?;
+    service.labels.get(LOCAL_MODEL)?;
     let annotation = |key: &'static str| service.annotations.get(key).ok_or(key);
-    let place =
-        annotation(SOURCE_URI).and_then(|source| annotation(CLAIM).map(|claim| in_claim(claim, source, uri)));
+    let place = annotation(LOCAL_MODEL_SOURCE_URI)
+        .and_then(|source| annotation(LOCAL_MODEL_CLAIM).map(|claim| in_claim(claim, source, uri)));
     Some(place)
 }
 

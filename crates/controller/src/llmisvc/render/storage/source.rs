@@ -40,7 +40,7 @@ pub(super) enum SourceError {
     #[error(
         "annotation {0} not found although the label {label} says that the model is cached: remove the label, or \
          annotate the service with serving.kserve.io/disable-localmodel",
-        label = local_cache::LABEL
+        label = llmd_api::meta::LOCAL_MODEL
     )]
     LocalCache(&'static str),
 }
