@@ -17,6 +17,8 @@ pub mod default;
 pub mod manifests;
 pub mod review;
 pub mod server;
+#[cfg(test)]
+pub(crate) mod testing;
 mod validate;
 
 pub use default::LocalModelCache;

@@ -1,50 +1,9 @@
-use llmd_api::gateway::{Gateway, GatewayClass, HTTPRoute};
-use llmd_api::inference::{pool_v1, pool_v1alpha2};
-use llmd_api::serving::v1alpha2::LLMInferenceServiceConfig;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::llmisvc::facts::routing::GatewayService;
+use crate::webhook::testing::Values;
 
-/// A cluster with these services and gateways, and with an empty config for every name but `missing`.
-#[derive(Default)]
-struct Cluster {
-    services: Vec<Arc<LLMInferenceService>>,
-    gateways: Vec<&'static str>,
-}
-
-impl ConfigSource for Cluster {
-    fn get(&self, _namespace: &str, name: &str) -> Option<Arc<LLMInferenceServiceConfig>> {
-        (name != "missing").then(Arc::default)
-    }
-}
-
-impl RoutingSource for Cluster {
-    fn gateway(&self, _namespace: &str, name: &str) -> Option<Arc<Gateway>> {
-        let exists = self.gateways.contains(&name);
-        exists.then(|| serde_json::from_value(json!({"metadata": {"name": name}, "spec": {}})).unwrap())
-    }
-    fn gateway_class(&self, _name: &str) -> Option<Arc<GatewayClass>> {
-        None
-    }
-    fn gateway_services(&self, _namespace: &str, _gateway: &str) -> Vec<GatewayService> {
-        Vec::new()
-    }
-    fn route(&self, _namespace: &str, _name: &str) -> Option<Arc<HTTPRoute>> {
-        None
-    }
-    fn pool_v1(&self, _namespace: &str, _name: &str) -> Option<Arc<pool_v1::InferencePool>> {
-        None
-    }
-    fn pool_v1alpha2(&self, _namespace: &str, _name: &str) -> Option<Arc<pool_v1alpha2::InferencePool>> {
-        None
-    }
-    fn services(&self, _namespace: &str) -> Vec<Arc<LLMInferenceService>> {
-        self.services.clone()
-    }
-}
-
-fn warnings(service: &LLMInferenceService, cluster: &Cluster) -> Vec<String> {
+fn warnings(service: &LLMInferenceService, cluster: &Values) -> Vec<String> {
     let around = Surroundings {
         configs: cluster,
         routing: cluster,
@@ -61,7 +20,7 @@ fn service(name: &str, spec: Value) -> LLMInferenceService {
 
 #[test]
 fn a_service_that_fits_its_cluster_gives_no_warning() {
-    assert_eq!(warnings(&service("a", json!({"model": {"uri": "hf://a/b"}})), &Cluster::default()), [""; 0]);
+    assert_eq!(warnings(&service("a", json!({"model": {"uri": "hf://a/b"}})), &Values::default()), [""; 0]);
 }
 
 #[test]
@@ -70,9 +29,9 @@ fn a_gateway_that_does_not_exist_is_named() {
         "route": {"http": {"spec": {"parentRefs": [{"name": "gw"}]}}},
         "gateway": {"refs": [{"name": "gw"}]},
     }});
-    let found = warnings(&service("a", spec.clone()), &Cluster::default());
+    let found = warnings(&service("a", spec.clone()), &Values::default());
     assert!(!found.is_empty() && found.iter().all(|it| it.contains("team/gw")), "{found:?}");
-    let cluster = Cluster { gateways: vec!["gw"], ..Cluster::default() };
+    let cluster = Values { gateways: vec!["gw"], ..Values::default() };
     assert_eq!(warnings(&service("a", spec), &cluster), [""; 0]);
 }
 
@@ -83,7 +42,7 @@ fn two_services_of_one_model_name_collide_unless_grouped() {
         service(name, json!({"model": {"uri": "u", "name": "llama"}, "router": router}))
     };
     let collide = |own: &LLMInferenceService, peer: LLMInferenceService| {
-        let cluster = Cluster { services: vec![Arc::new(peer)], ..Cluster::default() };
+        let cluster = Values { services: vec![Arc::new(peer)], ..Values::default() };
         warnings(own, &cluster).iter().filter(|it| it.contains("also served by")).count()
     };
     assert_eq!(collide(&named("a", None), named("b", None)), 1);
@@ -102,6 +61,6 @@ fn two_services_of_one_model_name_collide_unless_grouped() {
 fn a_peer_that_is_being_deleted_is_no_rival() {
     let mut peer = service("b", json!({"model": {"uri": "u", "name": "a"}}));
     peer.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-    let cluster = Cluster { services: vec![Arc::new(peer)], ..Cluster::default() };
+    let cluster = Values { services: vec![Arc::new(peer)], ..Values::default() };
     assert_eq!(warnings(&service("a", json!({})), &cluster), [""; 0]);
 }
