@@ -27,5 +27,5 @@ pub mod run;
 pub mod settings;
 pub mod storage_version;
 pub mod watch;
-pub mod worker;
 pub mod webhook;
+pub mod worker;

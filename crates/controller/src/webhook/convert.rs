@@ -2,6 +2,7 @@
 
 use kube::core::Status;
 use kube::core::conversion::{ConversionRequest, ConversionResponse, ConversionReview};
+use llmd_api::serving::conversion::{ConversionError, convert};
 use serde_json::Value;
 
 use super::review::Malformed;
@@ -44,19 +45,4 @@ pub(super) fn to_storage_version(object: Value) -> Result<Value, ConversionError
 fn identity(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"))
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("not supported: conversion from {from:?} to {to:?}")]
-pub(super) struct ConversionError {
-    from: String,
-    to: String,
-}
-
-fn convert(object: Value, desired: &str) -> Result<Value, ConversionError> {
-    let from = object["apiVersion"].as_str().unwrap_or_default();
-    if from == desired {
-        return Ok(object);
-    }
-    Err(ConversionError { from: from.to_owned(), to: desired.to_owned() })
 }

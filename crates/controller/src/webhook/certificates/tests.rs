@@ -40,14 +40,18 @@ fn the_certificate_is_renewed_by_time_and_by_a_new_signer() {
 
     let announced = Arc::new(first.advance(at(2440)).unwrap().unwrap());
     assert!(serving.renew(&first, at(2440)).unwrap());
-    assert!(!serving.renew(&announced, at(2440)).unwrap(), "a successor that only was announced changes nothing");
+    assert!(
+        !serving.renew(&announced, at(2440)).unwrap(),
+        "a successor that only was announced changes nothing"
+    );
     let promoted = Arc::new(announced.advance(at(2441)).unwrap().unwrap());
     assert!(serving.renew(&promoted, at(2441)).unwrap());
 }
 
 /// Applies the patch, and expects that nothing is left to do.
 fn patched(mut object: Value, bundle: &str) -> Value {
-    json_patch::patch(&mut object, &bundle_patch(&object, bundle)).unwrap();
+    let patch = bundle_patch(&object, bundle);
+    json_patch::patch(&mut object, &patch).unwrap();
     assert_eq!(bundle_patch(&object, bundle).0, []);
     object
 }

@@ -14,7 +14,8 @@ fn service(spec: Value) -> Value {
 
 #[test]
 fn the_model_is_named_like_the_service_unless_it_has_a_name() {
-    let name = |model: Value| defaulted(service(json!({"model": model})), None)["spec"]["model"]["name"].clone();
+    let name =
+        |model: Value| defaulted(service(json!({"model": model})), None)["spec"]["model"]["name"].clone();
     assert_eq!(name(json!({"uri": "u"})), "qwen");
     assert_eq!(name(json!({"uri": "u", "name": ""})), "qwen");
     assert_eq!(name(json!({"uri": "u", "name": null})), "qwen");
@@ -83,7 +84,10 @@ fn a_cached_model_is_marked_with_its_cache() {
         json!({meta::LOCAL_MODEL_SOURCE_URI: "hf://a/b", meta::LOCAL_MODEL_CLAIM: "c-gpu"})
     );
     let unmarked = defaulted(marked.clone(), Some(&[]));
-    assert_eq!((&unmarked["metadata"]["labels"], &unmarked["metadata"]["annotations"]), (&json!({}), &json!({})));
+    assert_eq!(
+        (&unmarked["metadata"]["labels"], &unmarked["metadata"]["annotations"]),
+        (&json!({}), &json!({}))
+    );
     assert_eq!(defaulted(marked.clone(), None), marked, "without the feature nothing is touched");
 }
 
@@ -91,7 +95,8 @@ fn a_cached_model_is_marked_with_its_cache() {
 fn the_cache_of_the_namespace_wins_over_that_of_the_cluster() {
     let caches = [cache("cluster", None, "hf://a/b", &["g"]), cache("own", Some("team"), "hf://a", &["g"])];
     assert_eq!(claim(json!({}), &caches), "own-g");
-    let foreign = [cache("cluster", None, "hf://a/b", &["g"]), cache("own", Some("other"), "hf://a/b", &["g"])];
+    let foreign =
+        [cache("cluster", None, "hf://a/b", &["g"]), cache("own", Some("other"), "hf://a/b", &["g"])];
     assert_eq!(claim(json!({}), &foreign), "cluster-g");
     let closest = [cache("a", None, "hf://a", &["g"]), cache("b", None, "hf://a/b/", &["g"])];
     assert_eq!(claim(json!({}), &closest), "b-g");
@@ -99,9 +104,12 @@ fn the_cache_of_the_namespace_wins_over_that_of_the_cluster() {
 
 #[test]
 fn only_the_source_and_what_is_below_it_is_cached() {
-    for (source, expected) in
-        [("hf://a/b", json!("c-g")), ("hf://a", json!("c-g")), ("hf://a/bc", Value::Null), ("hf://a/", json!("c-g"))]
-    {
+    for (source, expected) in [
+        ("hf://a/b", json!("c-g")),
+        ("hf://a", json!("c-g")),
+        ("hf://a/bc", Value::Null),
+        ("hf://a/", json!("c-g")),
+    ] {
         assert_eq!(claim(json!({}), &[cache("c", None, source, &["g"])]), expected, "{source}");
     }
     assert_eq!(claim(json!({}), &[cache("c", None, "hf://a/b", &[])]), Value::Null, "no group holds it");

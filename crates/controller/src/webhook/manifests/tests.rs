@@ -5,7 +5,8 @@ use crate::webhook::review::HOOKS;
 
 /// Path and entry name of every webhook.
 fn entries(endpoint: &Endpoint) -> Vec<(String, WebhookClientConfig)> {
-    let mutating = mutating(endpoint, None).webhooks.unwrap().into_iter().map(|it| (it.name, it.client_config));
+    let mutating =
+        mutating(endpoint, None).webhooks.unwrap().into_iter().map(|it| (it.name, it.client_config));
     let validating = validating(endpoint, None).into_iter().flat_map(|it| it.webhooks.unwrap());
     mutating.chain(validating.map(|it| (it.name, it.client_config))).collect()
 }
@@ -24,7 +25,8 @@ fn every_path_is_registered_once() {
 
 #[test]
 fn entries_have_their_public_names() {
-    let names: Vec<String> = entries(&Endpoint::in_cluster("kserve")).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> =
+        entries(&Endpoint::in_cluster("kserve")).into_iter().map(|(name, _)| name).collect();
     assert_eq!(
         names,
         [

@@ -68,9 +68,15 @@ fn an_invalid_service_is_refused_with_every_cause() {
     );
     assert_eq!(response["allowed"], false);
     let status = &response["status"];
-    assert_eq!((&status["status"], &status["code"], &status["reason"]), (&json!("Failure"), &json!(422), &json!("Invalid")));
+    assert_eq!(
+        (&status["status"], &status["code"], &status["reason"]),
+        (&json!("Failure"), &json!(422), &json!("Invalid"))
+    );
     let message = status["message"].as_str().unwrap();
-    assert!(message.starts_with("LLMInferenceService.serving.kserve.io \"qwen\" is invalid: [spec.replicas: "), "{message}");
+    assert!(
+        message.starts_with("LLMInferenceService.serving.kserve.io \"qwen\" is invalid: [spec.replicas: "),
+        "{message}"
+    );
     let causes: Vec<(&str, &str)> = status["details"]["causes"]
         .as_array()
         .unwrap()
@@ -101,7 +107,8 @@ fn warnings_go_to_whoever_wrote_the_service() {
     );
     assert_eq!(response["allowed"], true);
     assert!(response["warnings"][0].as_str().unwrap().contains("no effect"), "{response}");
-    let missing = create(Hook::ValidateService, &object(SERVICE, &json!({"baseRefs": [{"name": "missing"}]})));
+    let missing =
+        create(Hook::ValidateService, &object(SERVICE, &json!({"baseRefs": [{"name": "missing"}]})));
     assert!(missing["warnings"][0].as_str().unwrap().contains("\"missing\" not found"), "{missing}");
 }
 
@@ -132,8 +139,7 @@ fn presets_of_the_installation_cannot_be_deleted_while_protected() {
         old["metadata"] = json!({"name": name, "namespace": namespace});
         let mut request = request("DELETE", &Value::Null, &old);
         request["request"]["namespace"] = namespace.into();
-        let response =
-            ask(Hook::ValidateConfig, &request, &Values { protects_presets, ..Values::default() });
+        let response = ask(Hook::ValidateConfig, &request, &Values { protects_presets, ..Values::default() });
         (response["allowed"].clone(), response["warnings"].as_array().map_or(0, Vec::len))
     };
     let preset = "kserve-config-llm-template";
@@ -146,9 +152,8 @@ fn presets_of_the_installation_cannot_be_deleted_while_protected() {
 /// The object after the patch of the answer.
 fn patched(response: &Value, object: &Value) -> Value {
     assert_eq!(response["patchType"], "JSONPatch");
-    let bytes: ByteString = serde_json::from_value(response["patch"].clone()).unwrap_or_else(|_| {
-        ByteString(serde_json::from_value(response["patch"].clone()).unwrap())
-    });
+    let bytes: ByteString = serde_json::from_value(response["patch"].clone())
+        .unwrap_or_else(|_| ByteString(serde_json::from_value(response["patch"].clone()).unwrap()));
     let patch: json_patch::Patch = serde_json::from_slice(&bytes.0).unwrap();
     let mut object = object.clone();
     json_patch::patch(&mut object, &patch).unwrap();
@@ -195,7 +200,8 @@ fn local_caches_mark_the_service_where_they_are_in_use() {
 #[test]
 fn what_is_no_review_is_said_in_one_line() {
     let refused = |body: &str| {
-        let text = review(Hook::ValidateService, body.as_bytes(), &Values::default()).unwrap_err().to_string();
+        let text =
+            review(Hook::ValidateService, body.as_bytes(), &Values::default()).unwrap_err().to_string();
         assert!(!text.contains('\n'), "{text}");
         text
     };
@@ -205,7 +211,10 @@ fn what_is_no_review_is_said_in_one_line() {
         refused(r#"{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}"#),
         "the review has no request"
     );
-    assert!(refused(r#"{"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview"}"#).contains("v1beta1"));
+    assert!(
+        refused(r#"{"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview"}"#)
+            .contains("v1beta1")
+    );
 }
 
 /// JSON of any shape.
@@ -219,8 +228,25 @@ fn json_value() -> impl Strategy<Value = Value> {
     let key = prop_oneof![
         "[a-z]{1,4}",
         prop::sample::select(vec![
-            "metadata", "spec", "model", "name", "uri", "lora", "adapters", "router", "route", "http", "group",
-            "weight", "template", "containers", "parallelism", "data", "labels", "annotations", "scaling",
+            "metadata",
+            "spec",
+            "model",
+            "name",
+            "uri",
+            "lora",
+            "adapters",
+            "router",
+            "route",
+            "http",
+            "group",
+            "weight",
+            "template",
+            "containers",
+            "parallelism",
+            "data",
+            "labels",
+            "annotations",
+            "scaling",
         ])
         .prop_map(str::to_owned),
     ];
