@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::body::{HttpBody, to_bytes};
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -54,32 +54,37 @@ pub async fn serve(listener: TcpListener, tls: ServerConfig, cluster: Arc<dyn Cl
 /// The routes of every webhook, and `/healthz` for probes that find out whether TLS works.
 pub fn router(cluster: Arc<dyn Cluster>) -> Router {
     let turns = Arc::new(Semaphore::new(MAX_REVIEWS));
-    let mut admission = Router::new();
+    let mut routes = Router::new();
     for (path, hook) in HOOKS {
         let (cluster, turns) = (Arc::clone(&cluster), Arc::clone(&turns));
-        let handler =
-            move |request: Request| answer(request, turns, move |body| review(hook, body, cluster.as_ref()));
-        admission = admission.route(path, post(handler));
+        let handler = move |request: Request| {
+            answer(request, MAX_ADMISSION_BYTES, turns, move |body| review(hook, body, cluster.as_ref()))
+        };
+        routes = routes.route(path, post(handler));
     }
-    let convert = post(move |request: Request| answer(request, turns, convert::review));
-    Router::new()
-        .merge(admission.layer(DefaultBodyLimit::max(MAX_ADMISSION_BYTES)))
-        .merge(Router::new().route(CONVERT, convert).layer(DefaultBodyLimit::max(MAX_CONVERSION_BYTES)))
-        .route("/healthz", get(|| async { "ok" }))
+    let convert = move |request: Request| answer(request, MAX_CONVERSION_BYTES, turns, convert::review);
+    routes.route(CONVERT, post(convert)).route("/healthz", get(|| async { "ok" }))
 }
 
 /// Reads the body and answers it on a thread of its own, where a long list stalls nobody.
-async fn answer<T, F>(request: Request, turns: Arc<Semaphore>, review: F) -> Response
+async fn answer<T, F>(request: Request, limit: usize, turns: Arc<Semaphore>, review: F) -> Response
 where
     T: Serialize + 'static,
     F: FnOnce(&[u8]) -> Result<T, Malformed> + Send + 'static,
 {
+    let too_large =
+        || (StatusCode::PAYLOAD_TOO_LARGE, format!("the body exceeds {limit} bytes\n")).into_response();
+    let body = request.into_body();
+    if body.size_hint().lower() > limit as u64 {
+        return too_large();
+    }
     let Ok(turn) = turns.acquire_owned().await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response();
     };
-    let body = match tokio::time::timeout(BODY_DEADLINE, Bytes::from_request(request, &())).await {
+    let body = match tokio::time::timeout(BODY_DEADLINE, to_bytes(body, limit)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(refusal)) => return refusal.into_response(),
+        // A client that broke off hears nothing of it.
+        Ok(Err(_)) => return too_large(),
         Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n").into_response(),
     };
     let answered = tokio::task::spawn_blocking(move || {
