@@ -43,7 +43,7 @@ enum Actuator<'a> {
 /// The objects of this part.
 #[must_use]
 pub fn render(service: &Service) -> Vec<Child> {
-    scaled(service).filter_map(|it| Some(it.render(it.actuator()?))).collect()
+    scaled(service).filter_map(|it| Some(it.render(&it.actuator()?))).collect()
 }
 
 /// What keeps the objects of this part from being rendered.
@@ -70,7 +70,7 @@ impl<'a> Scaled<'a> {
         wva.keda.as_ref().map(Actuator::WvaKeda).or_else(|| wva.hpa.as_ref().map(Actuator::Hpa))
     }
 
-    fn render(&self, actuator: Actuator<'_>) -> Child {
+    fn render(&self, actuator: &Actuator<'_>) -> Child {
         match actuator {
             Actuator::Hpa(hpa) => hpa::render(self, hpa),
             Actuator::WvaKeda(tuning) => keda::render_following(self, tuning),

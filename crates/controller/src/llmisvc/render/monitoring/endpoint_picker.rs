@@ -16,7 +16,7 @@ use crate::llmisvc::render::scheduler;
 use crate::llmisvc::service::Service;
 
 /// ClusterRole of the installation that allows to `get` the path `/metrics`.
-pub const METRICS_READER_ROLE: &str = "llmd-metrics-reader";
+const METRICS_READER_ROLE: &str = "llmd-metrics-reader";
 
 pub(super) fn render(service: &Service) -> Vec<Child> {
     let labels = service.child_labels(component::ROUTER_SCHEDULER);

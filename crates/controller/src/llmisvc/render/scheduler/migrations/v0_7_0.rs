@@ -79,12 +79,12 @@ fn choose_decider(config: &mut Value, had_threshold: bool) {
         return;
     }
     if let Some(named) = named {
-        set_decider(config, named);
+        set_decider(config, &named);
     } else if had_threshold || threshold.is_some() {
         let tokens = threshold.and_then(|it| it.as_f64()).map_or(0.0, |it| it / CHARACTERS_PER_TOKEN).ceil();
         let decider = if tokens > 0.0 { BY_PREFIX } else { ALWAYS };
         declare_decider(config, decider, tokens);
-        set_decider(config, decider.into());
+        set_decider(config, &decider.into());
     }
 }
 
@@ -101,7 +101,7 @@ fn declare_decider(config: &mut Value, decider: &str, tokens: f64) {
     }
 }
 
-fn set_decider(config: &mut Value, decider: Value) {
+fn set_decider(config: &mut Value, decider: &Value) {
     if let Some(parameters) = document::plugin_mut(config, HANDLER).and_then(document::parameters_mut) {
         parameters.insert("deciders".to_owned(), json!({ "prefill": decider }));
     }
