@@ -1,6 +1,6 @@
 //! Everything that a section finds wrong with a service before it is rendered.
 
-use super::render::{router, scheduler, storage, workload};
+use super::render::{router, scaling, scheduler, storage, workload};
 use super::section::SectionError;
 use super::service::Service;
 
@@ -16,6 +16,7 @@ pub fn check(service: &Service) -> Vec<SectionError> {
         workload::check(service),
         scheduler::check(service),
         router::check::check(service),
+        scaling::check(service),
     ];
     sections.into_iter().flatten().chain(image_volume).collect()
 }

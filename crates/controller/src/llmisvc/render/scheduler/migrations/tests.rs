@@ -129,6 +129,17 @@ fn v0_7_turns_the_threshold_into_a_decider() {
 }
 
 #[test]
+fn v0_7_uses_a_decider_that_is_declared_by_its_name() {
+    let before = json!({ "plugins": [
+        { "type": "pd-profile-handler" },
+        { "type": "always-disagg-pd-decider", "name": "mine" },
+    ] });
+    let after = migrated(&before, &[], Version(0, 7, 0), None);
+    assert_eq!(after["plugins"][0]["parameters"], json!({ "deciders": { "prefill": "mine" } }));
+    assert_eq!(after["plugins"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn v0_7_moves_metric_names_into_the_configuration() {
     let before = json!({ "plugins": [] });
     let args = ["--total-queued-requests-metric", "my:waiting", "--kv-cache-usage-percentage-metric=my:kv"];

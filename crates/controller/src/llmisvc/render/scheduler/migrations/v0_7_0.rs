@@ -84,7 +84,9 @@ fn choose_decider(config: &mut Value, had_threshold: bool) {
         let tokens = threshold.and_then(|it| it.as_f64()).map_or(0.0, |it| it / CHARACTERS_PER_TOKEN).ceil();
         let decider = if tokens > 0.0 { BY_PREFIX } else { ALWAYS };
         declare_decider(config, decider, tokens);
-        set_decider(config, &decider.into());
+        let name = document::plugin_mut(config, decider).and_then(|it| document::identity(it));
+        let name: Value = name.unwrap_or(decider).into();
+        set_decider(config, &name);
     }
 }
 
