@@ -7,6 +7,14 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::quantity;
+
+#[cfg(test)]
+mod tests;
+
+const INGRESS: &str = "ingress";
+const STORAGE_INITIALIZER: &str = "storageInitializer";
+
 /// Name of the ConfigMap with [`ClusterSettings`], in the system namespace.
 pub const CONFIG_MAP: &str = "inferenceservice-config";
 
@@ -40,7 +48,8 @@ impl Default for Installation {
     }
 }
 
-/// The keys of `inferenceservice-config` that concern this controller. Missing keys have KServe's defaults.
+/// The keys of `inferenceservice-config` that concern this controller. What is missing or empty has KServe's
+/// default; fields of other controllers are left alone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClusterSettings {
     pub ingress: IngressSettings,
@@ -62,7 +71,7 @@ pub struct IngressSettings {
     pub url_scheme: String,
     #[serde(rename = "enableLLMInferenceServiceTLS")]
     pub enable_tls: bool,
-    /// Header that carries the model's name; empty = no routing by it.
+    /// Header that carries the model's name.
     pub model_based_routing_header_name: String,
     /// `enabled`, `disabled` or `forced`.
     pub model_based_routing_mode: String,
@@ -79,6 +88,32 @@ impl Default for IngressSettings {
             model_based_routing_header_name: "X-Gateway-Model-Name".to_owned(),
             model_based_routing_mode: "enabled".to_owned(),
         }
+    }
+}
+
+impl IngressSettings {
+    fn checked(mut self) -> Result<Self, SettingsError> {
+        let default = Self::default();
+        default_if_empty(&mut self.kserve_ingress_gateway, default.kserve_ingress_gateway);
+        default_if_empty(&mut self.url_scheme, default.url_scheme);
+        default_if_empty(&mut self.model_based_routing_header_name, default.model_based_routing_header_name);
+        default_if_empty(&mut self.model_based_routing_mode, default.model_based_routing_mode);
+        let gateway = &self.kserve_ingress_gateway;
+        if gateway.matches('/').count() > 1 || gateway.starts_with('/') || gateway.ends_with('/') {
+            return Err(SettingsError::Value {
+                key: INGRESS,
+                field: "kserveIngressGateway",
+                value: gateway.clone(),
+                expected: "neither `namespace/name` nor `name`",
+            });
+        }
+        Ok(self)
+    }
+}
+
+fn default_if_empty(value: &mut String, default: String) {
+    if value.is_empty() {
+        *value = default;
     }
 }
 
@@ -122,6 +157,37 @@ impl Default for StorageInitializerSettings {
     }
 }
 
+impl StorageInitializerSettings {
+    fn checked(mut self) -> Result<Self, SettingsError> {
+        let default = Self::default();
+        default_if_empty(&mut self.image, default.image);
+        default_if_empty(&mut self.ca_bundle_volume_mount_path, default.ca_bundle_volume_mount_path);
+        let quantities = [
+            ("cpuRequest", &mut self.cpu_request, default.cpu_request),
+            ("cpuLimit", &mut self.cpu_limit, default.cpu_limit),
+            ("memoryRequest", &mut self.memory_request, default.memory_request),
+            ("memoryLimit", &mut self.memory_limit, default.memory_limit),
+            ("cpuModelcar", &mut self.cpu_modelcar, default.cpu_modelcar),
+            ("memoryModelcar", &mut self.memory_modelcar, default.memory_modelcar),
+        ];
+        let invalid = |field, value: &str, expected| SettingsError::Value {
+            key: STORAGE_INITIALIZER,
+            field,
+            value: value.to_owned(),
+            expected,
+        };
+        for (field, quantity, default) in quantities {
+            default_if_empty(quantity, default);
+            quantity::whole(quantity).ok_or_else(|| invalid(field, quantity, "no quantity"))?;
+        }
+        let mode = self.oci_model_mode.as_str();
+        if !["", "modelcar", "native", "fetch"].contains(&mode) {
+            return Err(invalid("ociModelMode", mode, "not modelcar, native or fetch"));
+        }
+        Ok(self)
+    }
+}
+
 /// Key `credentials`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -141,10 +207,23 @@ impl Default for CredentialSettings {
     }
 }
 
+impl CredentialSettings {
+    fn completed(mut self) -> Self {
+        let default = Self::default();
+        let (s3, s3_default) = (&mut self.s3, default.s3);
+        default_if_empty(&mut self.storage_secret_name_annotation, default.storage_secret_name_annotation);
+        default_if_empty(&mut s3.s3_access_key_id_name, s3_default.s3_access_key_id_name);
+        default_if_empty(&mut s3.s3_secret_access_key_name, s3_default.s3_secret_access_key_name);
+        default_if_empty(&mut self.gcs.gcs_credential_file_name, default.gcs.gcs_credential_file_name);
+        self
+    }
+}
+
 /// Part `s3` of [`CredentialSettings`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct S3Settings {
+    #[serde(rename = "s3AccessKeyIDName", alias = "s3AccessKeyIdName")]
     pub s3_access_key_id_name: String,
     pub s3_secret_access_key_name: String,
     pub s3_endpoint: String,
@@ -228,6 +307,9 @@ pub struct LocalModelSettings {
 /// Why `inferenceservice-config` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
+    /// A field has a value that means nothing.
+    #[error("key {key:?} of ConfigMap {CONFIG_MAP}: field {field} is {value:?}, {expected}")]
+    Value { key: &'static str, field: &'static str, value: String, expected: &'static str },
     /// One key holds no valid JSON of its kind.
     #[error("key {key:?} of ConfigMap {CONFIG_MAP} is not valid")]
     Key {
@@ -241,7 +323,8 @@ impl ClusterSettings {
     /// Reads the data of the ConfigMap.
     ///
     /// # Errors
-    /// When a key that concerns this controller holds something else than its JSON object.
+    /// When a key that concerns this controller holds something else than its JSON object, or a field of it a
+    /// value that means nothing.
     pub fn parse(data: &BTreeMap<String, String>) -> Result<Self, SettingsError> {
         fn key<T: Default + for<'de> Deserialize<'de>>(
             data: &BTreeMap<String, String>,
@@ -252,10 +335,12 @@ impl ClusterSettings {
                 |text| serde_json::from_str(text).map_err(|source| SettingsError::Key { key, source }),
             )
         }
+        let ingress: IngressSettings = key(data, INGRESS)?;
+        let storage_initializer: StorageInitializerSettings = key(data, STORAGE_INITIALIZER)?;
         Ok(Self {
-            ingress: key(data, "ingress")?,
-            storage_initializer: key(data, "storageInitializer")?,
-            credentials: key(data, "credentials")?,
+            ingress: ingress.checked()?,
+            storage_initializer: storage_initializer.checked()?,
+            credentials: key::<CredentialSettings>(data, "credentials")?.completed(),
             scheduler: key(data, "scheduler")?,
             autoscaling: key(data, "autoscaling-wva-controller-config")?,
             local_model: key(data, "localModel")?,

@@ -57,6 +57,7 @@ impl<'a> Evaluator<'a> {
             }
             Block::Range { items, body, otherwise } => {
                 let items = items_of(self.pipeline(items, dot)?)?;
+                self.count(items.len())?;
                 if items.is_empty() {
                     return self.blocks(otherwise, dot);
                 }
@@ -74,11 +75,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    fn count(&mut self, steps: usize) -> Result<()> {
+        self.steps += steps;
+        if self.steps > MAX_STEPS { Err(TemplateError::TooLarge("takes too many steps")) } else { Ok(()) }
+    }
+
     fn pipeline(&mut self, pipeline: &'a Pipeline, dot: &Datum<'a>) -> Result<Datum<'a>> {
-        self.steps += 1;
-        if self.steps > MAX_STEPS {
-            return Err(TemplateError::TooLarge("takes too many steps"));
-        }
+        self.count(1)?;
         let mut last = None;
         for command in pipeline {
             last = Some(self.command(command, dot, last)?);

@@ -45,13 +45,14 @@ pub(super) fn lex(text: &str) -> Result<Vec<Piece>> {
     while let Some(start) = rest.find("{{") {
         let before = trim_start_if(trim_next, &rest[..start]);
         let body = &rest[start + 2..];
-        let trims_before = body.starts_with("- ");
+        let trims_before = body.strip_prefix('-').is_some_and(|it| it.starts_with(char::is_whitespace));
         push_text(&mut pieces, if trims_before { before.trim_end_matches(' ') } else { before });
         let body = if trims_before { &body[1..] } else { body };
         let end = action_end(body).ok_or_else(|| TemplateError::Syntax("{{ without }}".to_owned()))?;
         let inner = &body[..end];
-        trim_next = inner.ends_with(" -");
-        let inner = inner.strip_suffix(" -").unwrap_or(inner);
+        let trimmed = inner.strip_suffix('-').filter(|it| it.ends_with(char::is_whitespace));
+        trim_next = trimmed.is_some();
+        let inner = trimmed.unwrap_or(inner);
         if !is_comment(inner) {
             pieces.push(Piece::Action(tokens(inner)?));
         }
