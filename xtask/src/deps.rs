@@ -56,7 +56,7 @@ const CONFINED: &[(&str, &[&str])] = &[
         ],
     ),
     ("axum", &["llmd-common", "llmd-controller", "llmd-engine", "llmd-epp", "llmd-sidecar"]),
-    ("rustls", &["llmd-common", "llmd-sidecar"]),
+    ("rustls", &["llmd-common", "llmd-sidecar", "llmd-storage"]),
 ];
 
 /// Fails when a crate of the workspace depends against the tables above.
