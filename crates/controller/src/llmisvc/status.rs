@@ -157,4 +157,7 @@ fn annotations(
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+
+#[cfg(test)]
 mod tests;

@@ -34,9 +34,8 @@ enum Position {
 #[must_use]
 pub fn verdict(service: &Service, gateways: &BTreeSet<GatewayKey>) -> Verdict {
     let groups: Vec<Reports<'_>> = [v1(service), v1alpha2(service)].into_iter().flatten().collect();
-    if let (Some(name), true) = (pool_reference(&service.spec), groups.is_empty()) {
-        let message = format!("InferencePool {}/{name} does not exist", service.namespace);
-        return Verdict::no("InferencePoolFetchError", message);
+    if groups.is_empty() {
+        return missing(service);
     }
     let positions: Vec<_> = groups.iter().map(|it| it.positions(gateways, &service.namespace)).collect();
     if positions.iter().any(|it| !it.is_empty() && it.iter().all(|(_, it)| *it == Position::Accepted)) {
@@ -45,6 +44,15 @@ pub fn verdict(service: &Service, gateways: &BTreeSet<GatewayKey>) -> Verdict {
     // The group that some gateway has an opinion of tells more than one that nobody reads.
     let spoken = positions.iter().find(|it| it.iter().any(|(_, it)| *it != Position::Silent));
     explain(spoken.or_else(|| positions.first()).map_or(&[], Vec::as_slice))
+}
+
+fn missing(service: &Service) -> Verdict {
+    let name = format!("InferencePool {}/{}", service.namespace, service.pool_name());
+    if pool_reference(&service.spec).is_some() {
+        Verdict::no("InferencePoolFetchError", format!("{name} does not exist"))
+    } else {
+        Verdict::no("WaitingForGateway", format!("{name} has not been created yet"))
+    }
 }
 
 fn explain(positions: &[(GatewayKey, Position)]) -> Verdict {
@@ -89,7 +97,7 @@ impl Reports<'_> {
         match refusing.next() {
             _ if entries.is_empty() => Position::Silent,
             None => Position::Accepted,
-            Some(it) => Position::Refused(describe("Accepted", it)),
+            Some(it) => Position::Refused(describe("Accepted", it, self.generation)),
         }
     }
 }

@@ -128,10 +128,14 @@ pub fn gateway_origin((namespace, name): &GatewayKey) -> Origin {
     }
 }
 
-/// `Programmed=True (Reason): message` of a condition, or that there is none.
-pub(super) fn describe(type_: &str, condition: Option<&Condition>) -> String {
+/// Why the condition does not hold for `generation`.
+pub(super) fn describe(type_: &str, condition: Option<&Condition>, generation: i64) -> String {
     match condition {
         None => format!("has not reported {type_}"),
+        Some(it) if it.status == "True" => {
+            let observed = it.observed_generation.unwrap_or(0);
+            format!("{type_}=True for generation {observed}, not yet for {generation}")
+        }
         Some(it) if it.message.is_empty() => format!("{type_}={} ({})", it.status, it.reason),
         Some(it) => format!("{type_}={} ({}): {}", it.status, it.reason, it.message),
     }
@@ -168,7 +172,7 @@ fn gateways_verdict(service: &Service) -> Verdict {
         let conditions = facts.gateway.status.as_ref().map_or(&[][..], |it| &it.conditions);
         let programmed = find(conditions, "Programmed");
         let ready = programmed.is_some_and(|it| it.status == "True");
-        (!ready).then(|| format!("Gateway {namespace}/{name}: {}", describe("Programmed", programmed)))
+        (!ready).then(|| format!("Gateway {namespace}/{name}: {}", describe("Programmed", programmed, 0)))
     });
     not_ready("GatewaysNotReady", problems)
 }
@@ -198,7 +202,7 @@ fn route_problems(service: &Service, route: &Route<'_>) -> Vec<String> {
     let refusing = reporting().filter_map(|it| {
         let failing = ["Accepted", "ResolvedRefs"].into_iter().find_map(|type_| {
             let condition = find(&it.conditions, type_);
-            (!holds(condition, live.generation)).then(|| describe(type_, condition))
+            (!holds(condition, live.generation)).then(|| describe(type_, condition, live.generation))
         })?;
         Some(format!("{}: {failing}", describe_parent(&it.parent_ref, &service.namespace)))
     });

@@ -121,3 +121,6 @@ fn invalid(
     (!problems.is_empty())
         .then(|| SectionError::new(condition, REFS_INVALID, format!("{introduction}{}", problems.join("; "))))
 }
+
+#[cfg(test)]
+mod tests;

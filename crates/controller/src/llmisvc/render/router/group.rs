@@ -191,3 +191,6 @@ fn backends_of(object: &LLMInferenceService) -> Vec<(bool, String)> {
 fn backend_key(backend: &BackendObjectReference) -> (bool, String) {
     (backend::kind_of(backend) == BackendKind::Pool, backend.name.clone())
 }
+
+#[cfg(test)]
+mod tests;
