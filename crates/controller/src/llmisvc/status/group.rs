@@ -47,6 +47,3 @@ pub fn divergence(service: &Service) -> Option<String> {
         )
     })
 }
-
-#[cfg(test)]
-mod tests;

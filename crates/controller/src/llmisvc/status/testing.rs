@@ -1,17 +1,12 @@
 //! A service among other objects of a cluster, out of one file of manifests.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1;
-use llmd_api::autoscaling::ScaledObject;
 use llmd_api::gateway::{Gateway, GatewayClass, HTTPRoute};
 use llmd_api::inference::{pool_v1, pool_v1alpha2};
-use llmd_api::lws::LeaderWorkerSet;
 use llmd_api::meta;
 use llmd_api::serving::v1alpha2::LLMInferenceService;
 use serde::Serialize;
@@ -20,10 +15,8 @@ use serde_json::Value;
 
 use crate::apis::Apis;
 use crate::children::ChildKind;
-use crate::live::{
-    LiveChild, LiveChildren, LiveCondition, LiveDeployment, LiveDeploymentStatus, LiveDetail, LiveHpa,
-    LiveLeaderWorkerSet, LiveRoute,
-};
+use crate::live::convert::live_child;
+use crate::live::{LiveChild, LiveChildren};
 use crate::llmisvc::facts::Facts;
 use crate::llmisvc::facts::routing::{GATEWAY_NAME, GatewayService, RoutingSource, gather};
 use crate::llmisvc::service::Service;
@@ -113,7 +106,7 @@ impl Cluster {
     /// Objects with the label of the service.
     fn live(&self, service: &str) -> LiveChildren {
         let owned = self.0.iter().filter(|it| it["metadata"]["labels"][meta::NAME] == service);
-        let children = owned.filter_map(|it| live_child(service, it)).collect();
+        let children = owned.filter_map(live).collect();
         LiveChildren { children, ..LiveChildren::default() }
     }
 }
@@ -165,101 +158,14 @@ impl RoutingSource for Cluster {
     }
 }
 
-fn live_child(service: &str, value: &Value) -> Option<LiveChild> {
+/// The record that the watches keep of the object, as if this controller had labelled it.
+fn live(value: &Value) -> Option<LiveChild> {
     let is_kind = |it: &&ChildKind| {
         let resource = it.api_resource();
         value["apiVersion"] == resource.api_version && value["kind"] == resource.kind
     };
     let kind = *ChildKind::ALL.iter().find(is_kind)?;
-    let metadata = &value["metadata"];
-    let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
-    Some(LiveChild {
-        kind,
-        namespace: metadata["namespace"].as_str().map(str::to_owned),
-        name: text(&metadata["name"]),
-        uid: text(&metadata["uid"]),
-        owner_uid: None,
-        service: service.to_owned(),
-        resource_version: "1".to_owned(),
-        generation: metadata["generation"].as_i64().unwrap_or(1),
-        deleting: false,
-        digest: 0,
-        detail: detail(kind, value),
-    })
-}
-
-fn detail(kind: ChildKind, value: &Value) -> LiveDetail {
-    match kind {
-        ChildKind::Deployment => LiveDetail::Deployment(Box::new(deployment(read(value)))),
-        ChildKind::LeaderWorkerSet => LiveDetail::LeaderWorkerSet(Box::new(leader_worker_set(read(value)))),
-        ChildKind::HorizontalPodAutoscaler => LiveDetail::HorizontalPodAutoscaler(hpa(read(value))),
-        ChildKind::ScaledObject => {
-            let object: ScaledObject = read(value);
-            LiveDetail::ScaledObject(object.status.unwrap_or_default().conditions)
-        }
-        ChildKind::HttpRoute => {
-            let route: HTTPRoute = read(value);
-            LiveDetail::HttpRoute(Box::new(LiveRoute {
-                annotations: route.metadata.annotations.unwrap_or_default(),
-                spec: route.spec,
-                status: route.status.unwrap_or_default(),
-            }))
-        }
-        ChildKind::InferencePool => {
-            let pool: pool_v1::InferencePool = read(value);
-            LiveDetail::InferencePool(Box::new(pool.status.unwrap_or_default()))
-        }
-        ChildKind::InferencePoolV1Alpha2 => {
-            let pool: pool_v1alpha2::InferencePool = read(value);
-            LiveDetail::InferencePoolV1Alpha2(Box::new(pool.status.unwrap_or_default()))
-        }
-        _ => LiveDetail::None,
-    }
-}
-
-fn read<T: DeserializeOwned>(value: &Value) -> T {
-    serde_json::from_value(value.clone()).unwrap()
-}
-
-fn deployment(object: Deployment) -> LiveDeployment {
-    let spec = object.spec.unwrap_or_default();
-    let status = object.status.unwrap_or_default();
-    let conditions = status.conditions.unwrap_or_default().into_iter();
-    LiveDeployment {
-        selector: spec.selector.match_labels.unwrap_or_else(BTreeMap::new),
-        replicas: spec.replicas,
-        status: LiveDeploymentStatus {
-            observed_generation: status.observed_generation.unwrap_or(0),
-            replicas: status.replicas.unwrap_or(0),
-            available_replicas: status.available_replicas.unwrap_or(0),
-            conditions: conditions.map(|it| condition(it.type_, it.status, it.reason, it.message)).collect(),
-        },
-        ..LiveDeployment::default()
-    }
-}
-
-fn leader_worker_set(object: LeaderWorkerSet) -> LiveLeaderWorkerSet {
-    let status = object.status.unwrap_or_default();
-    LiveLeaderWorkerSet {
-        ready_replicas: status.ready_replicas.unwrap_or(0),
-        status_replicas: status.replicas.unwrap_or(0),
-        conditions: status.conditions,
-        ..LiveLeaderWorkerSet::default()
-    }
-}
-
-fn hpa(object: HorizontalPodAutoscaler) -> LiveHpa {
-    let conditions = object.status.unwrap_or_default().conditions.unwrap_or_default().into_iter();
-    LiveHpa {
-        conditions: conditions.map(|it| condition(it.type_, it.status, it.reason, it.message)).collect(),
-    }
-}
-
-fn condition(
-    type_: String,
-    status: String,
-    reason: Option<String>,
-    message: Option<String>,
-) -> LiveCondition {
-    LiveCondition { type_, status, reason: reason.unwrap_or_default(), message: message.unwrap_or_default() }
+    let mut labelled = value.clone();
+    labelled["metadata"]["labels"][meta::PART_OF] = meta::PART_OF_VALUE.into();
+    live_child(kind, serde_json::from_value(labelled).unwrap()).map(|(_, it)| it)
 }
