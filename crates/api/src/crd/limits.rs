@@ -94,6 +94,11 @@ pub(crate) fn rule<R: Into<String>, M: Into<String>>(
     }
 }
 
+/// The schema of every value of a map.
+pub(crate) fn values(schema: Value) -> impl FnMut(&mut Schema) {
+    set("additionalProperties", schema)
+}
+
 /// A statement about each item of a list.
 pub(crate) fn each(mut about: impl FnMut(&mut Schema)) -> impl FnMut(&mut Schema) {
     move |list| {

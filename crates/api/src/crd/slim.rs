@@ -1,8 +1,7 @@
 //! The variant that fits into a client-side `kubectl apply`.
 //!
-//! Pod templates, claims and the autoscaler's behaviour become open objects without a description: the API server
-//! keeps them as they are and the objects made from them are validated when they are created. Fields of the spec
-//! itself, the route and the pool keep their schema and their rules.
+//! Pod templates become open objects: the API server keeps them as they are, and what is made from them is validated
+//! when it is made. All else keeps its schema and its rules.
 
 use serde_json::{Map, Value, json};
 
@@ -16,8 +15,7 @@ pub(super) fn open(spec: &mut Value) {
 }
 
 fn open_object(keywords: &mut Map<String, Value>) {
-    *keywords = Map::from_iter([
-        ("type".to_owned(), json!("object")),
-        ("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true)),
-    ]);
+    keywords.retain(|keyword, _| keyword == "description");
+    keywords.insert("type".to_owned(), json!("object"));
+    keywords.insert("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true));
 }

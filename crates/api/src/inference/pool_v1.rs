@@ -107,11 +107,9 @@ const CONTROLLER: &str =
 fn label_selector(schema: &mut Schema) {
     limits::set("minProperties", 1.into())(schema);
     limits::set("maxProperties", 64.into())(schema);
-    label_values(schema);
-}
-
-/// Values of labels.
-pub(super) fn label_values(schema: &mut Schema) {
-    let value = json!({ "maxLength": 63, "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$", "type": "string" });
-    limits::set("additionalProperties", value)(schema);
+    limits::values(json!({
+        "type": "string",
+        "maxLength": 63,
+        "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$",
+    }))(schema);
 }

@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::pool_v1;
 use crate::crd::limits;
 use crate::gateway::ParentReference;
 
@@ -25,7 +25,7 @@ use crate::gateway::ParentReference;
 #[serde(rename_all = "camelCase", default)]
 #[schemars(transform = limits::required(&["selector", "targetPortNumber"]))]
 pub struct InferencePoolSpec {
-    #[schemars(transform = pool_v1::label_values)]
+    #[schemars(transform = limits::values(json!({ "type": "string", "maxLength": 63 })))]
     pub selector: BTreeMap<String, String>,
     pub target_port_number: i32,
     pub extension_ref: ExtensionRef,

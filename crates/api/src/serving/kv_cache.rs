@@ -17,6 +17,7 @@ pub struct KvCacheOffloadingSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::one_of(&["lru", "arc"]), transform = limits::default("lru"))]
     pub eviction_policy: Option<String>,
+    /// Tiers below host memory, fastest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secondary: Vec<KvCacheTier>,
 }
@@ -42,6 +43,7 @@ pub struct FileSystemTier {
 /// A KV tier on the node's disk.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EmptyDirTier {
+    /// Space for the tier on the node.
     pub size: Quantity,
 }
 
@@ -61,6 +63,7 @@ pub struct PvcTier {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PvcReference {
     pub name: String,
+    /// Folder in the claim; its root when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }

@@ -12,15 +12,19 @@ use crate::crd::limits;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoraSpec {
+    /// Each with `name` and `uri`, like the model.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = limits::anything)]
     pub adapters: Vec<LoraAdapter>,
+    /// Largest rank of an adapter.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(1))]
     pub max_rank: Option<i32>,
+    /// Adapters on the accelerator at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(1))]
     pub max_adapters: Option<i32>,
+    /// Adapters in host memory at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(1))]
     pub max_cpu_adapters: Option<i32>,
@@ -41,7 +45,9 @@ pub struct LoraAdapter {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfidentialSpec {
+    /// Whether the weights are decrypted.
     pub enabled: bool,
+    /// Key of the weights: `kbs:///<repository>/<type>/<tag>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_id: Option<String>,
 }
@@ -49,6 +55,7 @@ pub struct ConfidentialSpec {
 /// Whether the controller attaches the model's files to the pods at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StorageInitializerSpec {
+    /// Whether files are attached; true when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }

@@ -14,10 +14,12 @@ use crate::gateway::{HttpRouteSpec, ObjectReference};
 pub struct RouteSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpRouteChoice>,
+    /// Services of one namespace that share a route have the same group.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::length(1, 63))]
     #[schemars(transform = limits::pattern("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub group: Option<String>,
+    /// Share of the group's requests, relative to the other members.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::between(0, 1_000_000))]
     pub weight: Option<i32>,
@@ -27,8 +29,10 @@ pub struct RouteSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HttpRouteChoice {
+    /// HTTPRoutes of the same namespace that the controller leaves alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refs: Vec<LocalObjectReference>,
+    /// Merged over the preset of the managed route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec: Option<HttpRouteSpec>,
 }
@@ -53,9 +57,11 @@ pub struct IngressSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SchedulerConfigChoice {
+    /// The configuration itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::any_object)]
     pub inline: Option<Value>,
+    /// A key of a ConfigMap.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     pub reference: Option<ConfigMapKeySelector>,
 }

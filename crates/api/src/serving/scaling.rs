@@ -18,9 +18,11 @@ use crate::crd::limits;
 #[schemars(transform = idle_below_least("has(self.wva) && has(self.wva.keda)", "self.wva.keda"))]
 #[schemars(transform = idle_below_least("has(self.keda)", "self.keda"))]
 pub struct ScalingSpec {
+    /// Least replicas while there is work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(1), transform = limits::default(1))]
     pub min_replicas: Option<i32>,
+    /// Most replicas.
     #[schemars(transform = limits::at_least(1))]
     pub max_replicas: i32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,15 +60,19 @@ pub struct HpaActuator {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(transform = no_hpa_name)]
 pub struct KedaTuning {
+    /// Time between two looks at the triggers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(1))]
     pub polling_interval: Option<i32>,
+    /// Time without work before the last replicas go.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(0))]
     pub cooldown_period: Option<i32>,
+    /// Time after creation before that may happen.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(0))]
     pub initial_cooldown_period: Option<i32>,
+    /// Replicas while there is no work.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(0))]
     pub idle_replica_count: Option<i32>,

@@ -12,6 +12,7 @@ use crate::gateway::BackendObjectReference;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LLMInferenceServiceStatus {
+    /// Generation of the object that this status tells of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -19,10 +20,13 @@ pub struct LLMInferenceServiceStatus {
     /// Preset names that this service is pinned to, by well-known name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// The URL to use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Never set; see `addresses`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
+    /// Every URL under which the service answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = limits::atomic)]
     pub addresses: Vec<Address>,
@@ -30,6 +34,7 @@ pub struct LLMInferenceServiceStatus {
     pub router: Option<RouterStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workloads: Option<WorkloadsStatus>,
+    /// Configs that were merged, in this order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(transform = limits::atomic)]
     pub applied_configs: Vec<AppliedConfig>,
@@ -61,6 +66,7 @@ pub struct LLMInferenceServiceConfigStatus {
 
 /// A service that uses a config.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ServiceReference {
     #[schemars(transform = limits::object_name)]
     pub name: String,

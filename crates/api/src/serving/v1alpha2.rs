@@ -80,6 +80,7 @@ pub struct LLMInferenceServiceConfigSpec(pub LLMInferenceServiceSpec);
 #[serde(rename_all = "camelCase", default)]
 #[schemars(transform = workload::one_way_to_size)]
 pub struct WorkloadSpec {
+    /// Fixed number of replicas: pods, or groups of pods when `worker` is present. Kept as it is when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(0))]
     pub replicas: Option<i32>,
@@ -87,8 +88,10 @@ pub struct WorkloadSpec {
     pub scaling: Option<ScalingSpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<ParallelismSpec>,
+    /// Added to the pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Added to the pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// The serving pod, or the leader of each group when `worker` is present.
@@ -109,6 +112,7 @@ pub struct WorkloadSpec {
 pub struct ModelSpec {
     /// Where the weights are: `hf://`, `s3://`, `pvc://`, `oci://` or `oci+native://`.
     pub uri: String,
+    /// Name under which clients ask for the model; the service's own name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,12 +141,16 @@ pub struct RouterSpec {
 pub struct SchedulerSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolChoice>,
+    /// Added to the endpoint picker's pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Added to the endpoint picker's pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// The endpoint picker's pod, merged over the preset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<PodSpec>,
+    /// Endpoint pickers; one of them leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]

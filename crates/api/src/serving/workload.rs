@@ -10,21 +10,27 @@ use crate::crd::limits;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ParallelismSpec {
+    /// GPUs that share each layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(1))]
     pub tensor: Option<i32>,
+    /// Stages that the layers are split into.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(1))]
     pub pipeline: Option<i32>,
+    /// Copies of the model in one group, over all of its pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(1))]
     pub data: Option<i32>,
+    /// Copies in one pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::at_least(1))]
     pub data_local: Option<i32>,
+    /// Port on which the copies find each other.
     #[serde(rename = "dataRPCPort", skip_serializing_if = "Option::is_none")]
     #[schemars(transform = limits::port)]
     pub data_rpc_port: Option<i32>,
+    /// Whether experts are spread over the ranks.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub expert: bool,
 }
@@ -57,8 +63,10 @@ impl ParallelismSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutStrategy {
+    /// Replicas that may be missing, as a number or a percentage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<IntOrString>,
+    /// Replicas that may be there in addition, as a number or a percentage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_surge: Option<IntOrString>,
 }
@@ -67,12 +75,16 @@ pub struct RolloutStrategy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TracingSpec {
+    /// OTLP endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exporter_endpoint: Option<String>,
+    /// Name of an OpenTelemetry sampler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampler: Option<String>,
+    /// Its argument, such as a ratio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampler_arg: Option<String>,
+    /// Name of an OpenTelemetry exporter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exporter: Option<String>,
 }

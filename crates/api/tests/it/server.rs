@@ -31,6 +31,7 @@ impl Server {
             fs::write(&path, text).unwrap();
             path.display().to_string()
         };
+        let public_key = file("service-accounts.pub", &key.public_key_pem());
         let key = file("service-accounts.pem", &key.serialize_pem());
         let tokens = file("tokens.csv", "admin,admin,admin,system:masters\n");
         let config = format!(
@@ -64,7 +65,7 @@ impl Server {
                 "--bind-address=127.0.0.1".to_owned(),
                 "--advertise-address=127.0.0.1".to_owned(),
                 format!("--cert-dir={}", data("certificates")),
-                format!("--service-account-key-file={key}"),
+                format!("--service-account-key-file={public_key}"),
                 format!("--service-account-signing-key-file={key}"),
                 "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
                 format!("--token-auth-file={tokens}"),

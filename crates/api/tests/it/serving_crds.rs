@@ -3,6 +3,9 @@
 //! Ours are compared with upstream's on one server: upstream's definition is installed under another group, and each
 //! object is offered to both. Conversion is off here, since no controller runs.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use llmd_api::crd::{self, Definition, Variant};
 use serde_json::{Value, json};
 
@@ -25,7 +28,7 @@ fn full_definitions_take_every_sample_and_refuse_what_upstream_refuses() {
     if let Some(file) = upstream::path("crds/serving.kserve.io_llminferenceservices.yaml") {
         let upstream = renamed(upstream::documents(&file).swap_remove(0));
         server.must(&["apply", "--server-side", "-f", "-"], &upstream.to_string());
-        server.must(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "");
+        established(&server);
         same_verdicts(&server);
     }
 }
@@ -43,8 +46,14 @@ fn slim_definitions_install_with_a_client_side_apply_and_take_every_sample() {
     scale(&server);
 }
 
+/// Waits until every definition is served. A definition has no conditions at first, which `kubectl wait` takes ill.
 fn established(server: &Server) {
-    server.must(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
+    while !server.kubectl(&wait, "").status.success() {
+        assert!(Instant::now() < deadline, "the definitions are not established");
+        sleep(Duration::from_millis(100));
+    }
 }
 
 fn without_conversion(definition: &Definition) -> Value {
@@ -62,6 +71,7 @@ fn renamed(mut crd: Value) -> Value {
 
 /// Posts upstream's services and presets and reads them back: nothing that was written is lost.
 fn take_samples(server: &Server) {
+    let mut posted = 0;
     for folder in ["samples/llmisvc", "samples/presets"] {
         let Some(folder) = upstream::path(folder) else { return };
         for file in upstream::files(&folder) {
@@ -70,13 +80,15 @@ fn take_samples(server: &Server) {
                     continue;
                 }
                 document["spec"].as_object_mut().unwrap().remove("workload");
-                document["metadata"]["namespace"] = json!("default");
+                posted += 1;
+                document["metadata"] = json!({ "name": format!("sample-{posted}"), "namespace": "default" });
                 let stored = server.must(&["create", "-o", "json", "-f", "-"], &document.to_string());
                 let stored: Value = serde_json::from_str(&stored).unwrap();
                 contains(&stored["spec"], &document["spec"], &file.display().to_string());
             }
         }
     }
+    assert!(posted > 15, "{posted} samples");
 }
 
 /// Everything written is there; the server may have added defaults.
@@ -120,6 +132,7 @@ fn service(group: &str, version: &str, spec: Value) -> Value {
 
 /// Both definitions give the same answer to each object, and the expected one.
 fn same_verdicts(server: &Server) {
+    server.must(&["delete", &format!("llminferenceservices.{GROUP}"), "a"], "");
     let mut wrong = Vec::new();
     for (version, accepted, what, spec) in cases() {
         let verdict = |group: &str| {
@@ -127,7 +140,6 @@ fn same_verdicts(server: &Server) {
             server
                 .kubectl(&["create", "--dry-run=server", "--validate=false", "-f", "-"], &object.to_string())
         };
-        server.kubectl(&["delete", "llmisvc", "a", "--ignore-not-found"], "");
         let (ours, theirs) = (verdict(GROUP), verdict(UPSTREAM_GROUP));
         if ours.status.success() != accepted || theirs.status.success() != accepted {
             let say = |it: std::process::Output| String::from_utf8_lossy(&it.stderr).into_owned();
