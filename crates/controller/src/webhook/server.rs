@@ -46,17 +46,17 @@ const LIMITS: Limits = Limits {
 
 /// Serves reviews on `listener` until `shutdown` drains.
 pub async fn serve(listener: TcpListener, tls: ServerConfig, cluster: Arc<dyn Cluster>, shutdown: Shutdown) {
-    let service = TowerToHyperService::new(router(cluster));
+    let service = TowerToHyperService::new(router(&cluster));
     llmd_common::serve::serve(listener, service, Some(TlsAcceptor::from(Arc::new(tls))), LIMITS, shutdown)
         .await;
 }
 
 /// The routes of every webhook, and `/healthz` for probes that find out whether TLS works.
-pub fn router(cluster: Arc<dyn Cluster>) -> Router {
+pub fn router(cluster: &Arc<dyn Cluster>) -> Router {
     let turns = Arc::new(Semaphore::new(MAX_REVIEWS));
     let mut routes = Router::new();
     for (path, hook) in HOOKS {
-        let (cluster, turns) = (Arc::clone(&cluster), Arc::clone(&turns));
+        let (cluster, turns) = (Arc::clone(cluster), Arc::clone(&turns));
         let handler = move |request: Request| {
             answer(request, MAX_ADMISSION_BYTES, turns, move |body| review(hook, body, cluster.as_ref()))
         };
