@@ -50,7 +50,7 @@ impl Default for Installation {
 
 /// The keys of `inferenceservice-config` that concern this controller. What is missing or empty has KServe's
 /// default; fields of other controllers are left alone.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterSettings {
     pub ingress: IngressSettings,
     pub storage_initializer: StorageInitializerSettings,

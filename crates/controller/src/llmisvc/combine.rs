@@ -118,7 +118,7 @@ pub fn combine(
     layers.push(Layer { config: None, given: given(&own.spec) });
 
     let mut merged = merge(&layers);
-    let context = rendering::context(&own, merged.to_value(), installation, settings);
+    let context = rendering::context(&own, &merged.to_value(), installation, settings);
     rendering::render(&mut merged, applied.len(), &context).map_err(|it| CombineError::Template {
         config: applied.get(it.layer).map(|it| format!("{}/{}", it.namespace, it.name)).unwrap_or_default(),
         path: it.path,

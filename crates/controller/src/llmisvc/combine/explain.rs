@@ -45,14 +45,14 @@ impl fmt::Display for Source {
 }
 
 /// What one layer gives at a path, with its templates unfilled.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contribution {
     pub source: Source,
     pub value: Value,
 }
 
 /// Where a value comes from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// The path in its full form.
     pub path: String,

@@ -32,7 +32,7 @@ pub(super) struct RenderError {
 /// What templates see of the service and its installation; `merged` is the spec with its templates unfilled.
 pub(super) fn context(
     service: &LLMInferenceService,
-    merged: Value,
+    merged: &Value,
     installation: &Installation,
     settings: &ClusterSettings,
 ) -> Context {

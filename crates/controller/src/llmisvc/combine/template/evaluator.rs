@@ -1,6 +1,7 @@
 //! Evaluates the blocks of a template.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -56,12 +57,12 @@ impl<'a> Evaluator<'a> {
                 }
             }
             Block::Range { items, body, otherwise } => {
-                let items = items_of(self.pipeline(items, dot)?)?;
+                let items = items_of(self.pipeline(items, dot)?.into_owned())?;
                 self.count(items.len())?;
                 if items.is_empty() {
                     return self.blocks(otherwise, dot);
                 }
-                items.iter().try_for_each(|it| self.blocks(body, it))
+                items.into_iter().try_for_each(|it| self.blocks(body, &Cow::Owned(it)))
             }
         }
     }
@@ -110,7 +111,7 @@ impl<'a> Evaluator<'a> {
             Operand::Pipeline(pipeline) => self.pipeline(pipeline, dot),
             Operand::Field(operand, names) => {
                 let start = self.operand(operand, dot)?;
-                names.iter().try_fold(start, |value, name| self.field(value, name))
+                names.iter().try_fold(start, |value, name| self.field(&value, name))
             }
         }
     }
@@ -140,24 +141,13 @@ impl<'a> Evaluator<'a> {
         functions::call(name, values)
     }
 
-    /// A field by its name in Go: JSON names differ from those only in case.
-    fn field(&self, value: Datum<'a>, name: &str) -> Result<Datum<'a>> {
-        let is_exported = name.starts_with(|it: char| it.is_uppercase());
+    fn field(&self, value: &Datum<'a>, name: &str) -> Result<Datum<'a>> {
         let found = match value {
-            Cow::Borrowed(Value::Object(fields)) => {
-                find(fields, name, is_exported).map(|key| Cow::Borrowed(&fields[key]))
-            }
-            Cow::Owned(Value::Object(ref fields)) => {
-                find(fields, name, is_exported).map(|key| Cow::Owned(fields[key].clone()))
-            }
-            Cow::Borrowed(Value::Null) | Cow::Owned(Value::Null) => None,
-            _ => return Err(TemplateError::UnknownField(format!("{name} of {}", functions::print(&value)))),
+            Cow::Borrowed(value) => entry(value, name)?.map(Cow::Borrowed),
+            Cow::Owned(value) => entry(value, name)?.cloned().map(Cow::Owned),
         };
-        match found {
-            Some(found) => Ok(found),
-            None if !is_exported && value.is_object() => Err(TemplateError::MissingKey(name.to_owned())),
-            None => functions::method(&value, name).map(Cow::Owned).map_or_else(|| self.absent(name), Ok),
-        }
+        let found = found.or_else(|| functions::method(value, name).map(Cow::Owned));
+        found.map_or_else(|| self.absent(name), Ok)
     }
 
     fn absent(&self, name: &str) -> Result<Datum<'a>> {
@@ -169,40 +159,35 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-fn find<'v>(fields: &'v serde_json::Map<String, Value>, name: &str, any_case: bool) -> Option<&'v str> {
-    if let Some((key, _)) = fields.get_key_value(name) {
-        return Some(key);
+/// A field by its name in Go: JSON names differ from those only in case. Other names are keys of maps.
+fn entry<'v>(value: &'v Value, name: &str) -> Result<Option<&'v Value>> {
+    let is_field = name.starts_with(char::is_uppercase);
+    let found = match value {
+        Value::Object(fields) => fields.get(name).or_else(|| {
+            fields.iter().find(|(key, _)| is_field && key.eq_ignore_ascii_case(name)).map(|(_, it)| it)
+        }),
+        Value::Null => None,
+        other => return Err(TemplateError::UnknownField(format!("{name} of {}", functions::print(other)))),
+    };
+    if found.is_none() && !is_field {
+        return Err(TemplateError::MissingKey(name.to_owned()));
     }
-    fields.keys().find(|it| any_case && it.eq_ignore_ascii_case(name)).map(String::as_str)
+    Ok(found)
 }
 
 /// What `range` goes through: items, values in the order of their keys, or the numbers below one.
-fn items_of(value: Datum<'_>) -> Result<Vec<Datum<'_>>> {
-    let refused = |value: &Value| TemplateError::Function {
-        function: "range".to_owned(),
-        message: format!("cannot go through {}", functions::print(value)),
-    };
-    let sorted = |keys: &mut Vec<&String>| keys.sort_unstable();
-    Ok(match value {
-        Cow::Borrowed(Value::Array(items)) => items.iter().map(Cow::Borrowed).collect(),
-        Cow::Owned(Value::Array(items)) => items.into_iter().map(Cow::Owned).collect(),
-        Cow::Borrowed(Value::Object(fields)) => {
-            let mut keys: Vec<_> = fields.keys().collect();
-            sorted(&mut keys);
-            keys.into_iter().map(|it| Cow::Borrowed(&fields[it])).collect()
-        }
-        Cow::Owned(Value::Object(ref fields)) => {
-            let mut keys: Vec<_> = fields.keys().collect();
-            sorted(&mut keys);
-            keys.into_iter().map(|it| Cow::Owned(fields[it].clone())).collect()
-        }
+fn items_of(value: Value) -> Result<Vec<Value>> {
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(items) => Ok(items),
+        Value::Object(fields) => Ok(fields.into_iter().collect::<BTreeMap<_, _>>().into_values().collect()),
         value => match value.as_i64() {
-            Some(count) if count > MAX_STEPS as i64 => {
-                return Err(TemplateError::TooLarge("takes too many steps"));
-            }
-            Some(count) => (0..count).map(|it| Cow::Owned(Value::from(it))).collect(),
-            None if value.is_null() => Vec::new(),
-            None => return Err(refused(&value)),
+            Some(count) if count > MAX_STEPS as i64 => Err(TemplateError::TooLarge("takes too many steps")),
+            Some(count) => Ok((0..count).map(Value::from).collect()),
+            None => Err(TemplateError::Function {
+                function: "range".to_owned(),
+                message: format!("cannot go through {}", functions::print(&value)),
+            }),
         },
-    })
+    }
 }

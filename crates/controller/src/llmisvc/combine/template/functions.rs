@@ -57,11 +57,8 @@ pub(super) fn call<'a>(name: &str, mut arguments: Vec<Datum<'a>>) -> Result<Datu
         "and" | "or" => return arguments.pop().ok_or_else(|| refuse("arguments are missing")),
         "index" => {
             count(1..=usize::MAX, given)?;
-            let start = arguments.remove(0);
-            return arguments
-                .iter()
-                .try_fold(start, |value, key| index(value, key))
-                .map_err(|it| refuse(&it));
+            let (start, keys) = (arguments[0].as_ref().clone(), &arguments[1..]);
+            keys.iter().try_fold(start, |value, key| index(&value, key)).map_err(|it| refuse(&it))?
         }
         "not" => {
             count(1..=1, given)?;
@@ -204,8 +201,8 @@ fn number(value: &Value) -> Option<f64> {
     if value.is_null() { Some(0.0) } else { value.as_f64() }
 }
 
-fn index<'a>(value: Datum<'a>, key: &Value) -> Result<Datum<'a>, String> {
-    let found = match (value.as_ref(), key) {
+fn index(value: &Value, key: &Value) -> Result<Value, String> {
+    let found = match (value, key) {
         (Value::Null, _) => Some(Value::Null),
         (Value::Object(fields), Value::String(key)) => Some(fields.get(key).cloned().unwrap_or_default()),
         (Value::Array(items), Value::Number(key)) => {
@@ -214,7 +211,7 @@ fn index<'a>(value: Datum<'a>, key: &Value) -> Result<Datum<'a>, String> {
         }
         _ => None,
     };
-    found.map(Cow::Owned).ok_or_else(|| format!("{} has no item {}", kind(&value), print(key)))
+    found.ok_or_else(|| format!("{} has no item {}", kind(value), print(key)))
 }
 
 fn kind(value: &Value) -> &'static str {

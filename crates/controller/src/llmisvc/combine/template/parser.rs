@@ -63,7 +63,7 @@ pub(super) fn parse(pieces: Vec<Piece>) -> Result<Vec<Block>> {
     let (blocks, end) = parser.blocks(0)?;
     match end {
         End::Template => Ok(blocks),
-        End::End | End::Else(_) => Err(syntax("end or else without if, with or range")),
+        End::Closed | End::Else(_) => Err(syntax("end or else without if, with or range")),
     }
 }
 
@@ -74,7 +74,7 @@ fn syntax(message: &str) -> TemplateError {
 /// What closed a list of blocks.
 enum End {
     Template,
-    End,
+    Closed,
     /// With the tokens after `else`.
     Else(Vec<Token>),
 }
@@ -105,7 +105,7 @@ impl Parser {
                 "if" => blocks.push(self.condition(&tokens[1..], depth)?),
                 "with" | "range" => blocks.push(self.scope(keyword == "range", &tokens[1..], depth)?),
                 "else" => return Ok((blocks, End::Else(tokens[1..].to_vec()))),
-                "end" if tokens.len() == 1 => return Ok((blocks, End::End)),
+                "end" if tokens.len() == 1 => return Ok((blocks, End::Closed)),
                 "define" | "template" | "block" | "break" | "continue" => {
                     return Err(TemplateError::NotSupported(keyword.to_owned()));
                 }
@@ -122,7 +122,7 @@ impl Parser {
             let (body, end) = self.blocks(depth + 1)?;
             branches.push((condition, body));
             match end {
-                End::End => return Ok(Block::If { branches, otherwise: Vec::new() }),
+                End::Closed => return Ok(Block::If { branches, otherwise: Vec::new() }),
                 End::Else(tokens) if tokens.is_empty() => {
                     return Ok(Block::If { branches, otherwise: self.last_body(depth)? });
                 }
@@ -139,7 +139,7 @@ impl Parser {
         let value = pipeline(tokens)?;
         let (body, end) = self.blocks(depth + 1)?;
         let otherwise = match end {
-            End::End => Vec::new(),
+            End::Closed => Vec::new(),
             End::Else(tokens) if tokens.is_empty() => self.last_body(depth)?,
             End::Else(_) => return Err(TemplateError::NotSupported("else with a condition here".to_owned())),
             End::Template => return Err(syntax("with or range without end")),
@@ -153,7 +153,7 @@ impl Parser {
 
     fn last_body(&mut self, depth: usize) -> Result<Vec<Block>> {
         match self.blocks(depth + 1)? {
-            (body, End::End) => Ok(body),
+            (body, End::Closed) => Ok(body),
             _ => Err(syntax("else without end")),
         }
     }

@@ -17,7 +17,8 @@ fn merged(specs: &[Value]) -> Value {
 }
 
 fn pods(lower: Value, higher: Value) -> Value {
-    merged(&[json!({ "template": lower }), json!({ "template": higher })])["template"].clone()
+    let spec = |template: Value| Value::Object([("template".to_owned(), template)].into_iter().collect());
+    merged(&[spec(lower), spec(higher)])["template"].clone()
 }
 
 fn containers(lower: Value, higher: Value) -> Value {

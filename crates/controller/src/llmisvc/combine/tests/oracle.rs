@@ -83,7 +83,7 @@ fn run(input: &str) -> Result<Effective, CombineError> {
     let mut configs = upstream_presets().unwrap();
     let mut documents = input.split("\n---\n");
     let mut service = service(documents.next().unwrap());
-    let namespace = service.metadata.namespace.get_or_insert("models".to_owned()).clone();
+    let namespace = service.metadata.namespace.get_or_insert_with(|| "models".to_owned()).clone();
     documents.for_each(|it| configs.add(&namespace, it));
     let mut settings = ClusterSettings::default();
     settings.ingress.enable_tls =
