@@ -13,7 +13,6 @@ pub mod addresses;
 pub mod conditions;
 pub mod events;
 pub mod group;
-pub mod image_volumes;
 pub mod pool;
 pub mod router;
 pub mod scaling;
@@ -135,7 +134,6 @@ fn conditions(
         scaling::mark(service, &mut conditions);
         router::mark(service, &mut conditions);
         group::mark(service, &mut conditions);
-        image_volumes::mark(service, &mut conditions);
     }
     // In reverse, so that of several errors of one condition the first one stays.
     for error in errors.iter().rev() {

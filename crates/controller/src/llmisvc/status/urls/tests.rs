@@ -19,7 +19,7 @@ fn service() -> Service {
     Cluster::new(vec![object]).service()
 }
 
-fn gateway(listeners: Value, addresses: &[&str], services: &[(&str, bool, i32)]) -> GatewayFacts {
+fn gateway(listeners: &Value, addresses: &[&str], services: &[(&str, bool, i32)]) -> GatewayFacts {
     let addresses: Vec<Value> = addresses.iter().map(|it| json!({"value": it})).collect();
     let gateway: Gateway = serde_json::from_value(json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
@@ -49,7 +49,7 @@ fn found(route: Value, section: Option<&str>, gateway: &GatewayFacts) -> Vec<Str
 
 #[test]
 fn addresses_of_the_gateway_are_hosts_without_anything_better() {
-    let gateway = gateway(http(80), &["203.0.113.7", "2001:db8::1", "lb.example.com"], &[]);
+    let gateway = gateway(&http(80), &["203.0.113.7", "2001:db8::1", "lb.example.com"], &[]);
     let urls = ["http://203.0.113.7/", "http://[2001:db8::1]/", "http://lb.example.com/"];
     assert_eq!(found(json!({}), None, &gateway), urls);
 }
@@ -57,7 +57,7 @@ fn addresses_of_the_gateway_are_hosts_without_anything_better() {
 #[test]
 fn the_listeners_name_comes_before_addresses_and_the_routes_before_both() {
     let listeners = json!([{"name": "web", "port": 443, "protocol": "HTTPS", "hostname": "*.example.com"}]);
-    let gateway = gateway(listeners, &["203.0.113.7"], &[]);
+    let gateway = gateway(&listeners, &["203.0.113.7"], &[]);
     assert_eq!(found(json!({}), None, &gateway), ["https://inference.example.com/"]);
     let named = json!({"hostnames": ["*", "a.example.com", "*.b.example.com"]});
     assert_eq!(found(named, None, &gateway), ["https://a.example.com/", "https://inference.b.example.com/"]);
@@ -71,7 +71,7 @@ fn only_listeners_for_http_count_and_a_section_picks_one() {
         {"name": "secure", "port": 443, "protocol": "TLS"},
         {"name": "database", "port": 5432, "protocol": "TCP"},
     ]);
-    let gateway = gateway(listeners, &["h.example.com"], &[]);
+    let gateway = gateway(&listeners, &["h.example.com"], &[]);
     assert_eq!(found(json!({}), None, &gateway), ["http://h.example.com:8080/", "https://h.example.com/"]);
     assert_eq!(found(json!({}), Some("secure"), &gateway), ["https://h.example.com/"]);
     assert!(found(json!({}), Some("database"), &gateway).is_empty());
@@ -79,7 +79,7 @@ fn only_listeners_for_http_count_and_a_section_picks_one() {
 
 #[test]
 fn the_gateways_service_is_a_host_inside_the_cluster() {
-    let inside = |services: &[(&str, bool, i32)]| found(json!({}), None, &gateway(http(80), &[], services));
+    let inside = |services: &[(&str, bool, i32)]| found(json!({}), None, &gateway(&http(80), &[], services));
     let url = |name: &str| vec![format!("http://{name}.edge.svc.cluster.local/")];
     assert_eq!(inside(&[("b", true, 80), ("a", true, 80), ("public", false, 80)]), url("a"));
     assert_eq!(inside(&[("public", false, 80)]), url("public"));
