@@ -79,7 +79,7 @@ pub struct ObjectReference {
 }
 
 /// Accepts traffic on listeners. Only what this stack reads.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource)]
 #[kube(
     group = "gateway.networking.k8s.io",
     version = "v1",

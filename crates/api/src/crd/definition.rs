@@ -14,7 +14,7 @@ use crate::serving::status::{LLMInferenceServiceConfigStatus, LLMInferenceServic
 use crate::serving::{v1alpha1, v1alpha2};
 
 /// One CustomResourceDefinition.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
     /// `<plural>.<group>`, the object's name.
     pub name: String,
@@ -51,15 +51,15 @@ fn service(variant: Variant) -> Definition {
     });
     let version = |name, spec, storage| {
         let status = schema::of::<LLMInferenceServiceStatus>();
-        let mut version = version(name, serving_spec(spec, variant), status, &columns, storage);
+        let mut version = version(name, &serving_spec(spec, variant), &status, &columns, storage);
         version["subresources"]["scale"] = scale.clone();
         version
     };
-    let versions = vec![
+    let versions = [
         version("v1alpha1", schema::of::<v1alpha1::LLMInferenceServiceSpec>(), false),
         version("v1alpha2", schema::of::<v1alpha2::LLMInferenceServiceSpec>(), true),
     ];
-    definition::<v1alpha2::LLMInferenceService>(versions, &["llmisvc"], Some(conversion()))
+    definition::<v1alpha2::LLMInferenceService>(&versions, &["llmisvc"], Some(conversion()))
 }
 
 fn config(variant: Variant) -> Definition {
@@ -68,13 +68,13 @@ fn config(variant: Variant) -> Definition {
     let version = |name, spec, storage| {
         let mut spec = serving_spec(spec, variant);
         edits::template_text(&mut spec);
-        version(name, spec, schema::of::<LLMInferenceServiceConfigStatus>(), &columns, storage)
+        version(name, &spec, &schema::of::<LLMInferenceServiceConfigStatus>(), &columns, storage)
     };
-    let versions = vec![
+    let versions = [
         version("v1alpha1", schema::of::<v1alpha1::LLMInferenceServiceConfigSpec>(), false),
         version("v1alpha2", schema::of::<v1alpha2::LLMInferenceServiceConfigSpec>(), true),
     ];
-    definition::<v1alpha2::LLMInferenceServiceConfig>(versions, &[], Some(conversion()))
+    definition::<v1alpha2::LLMInferenceServiceConfig>(&versions, &[], Some(conversion()))
 }
 
 fn serving_spec(mut spec: Value, variant: Variant) -> Value {
@@ -88,7 +88,7 @@ fn serving_spec(mut spec: Value, variant: Variant) -> Value {
 fn pool() -> Definition {
     let mut version = only_version::<InferencePoolSpec, InferencePoolStatus>("v1", &json!([]));
     version["schema"]["openAPIV3Schema"]["required"] = json!(["spec"]);
-    let mut pool = definition::<InferencePool>(vec![version], &["infpool"], None);
+    let mut pool = definition::<InferencePool>(&[version], &["infpool"], None);
     pool.object["metadata"]["annotations"] = json!({ "api-approved.kubernetes.io": POOL_APPROVAL });
     pool
 }
@@ -100,14 +100,14 @@ fn objective() -> Definition {
         age(),
     ]);
     let version = only_version::<InferenceObjectiveSpec, InferenceObjectiveStatus>("v1alpha2", &columns);
-    definition::<InferenceObjective>(vec![version], &[], None)
+    definition::<InferenceObjective>(&[version], &[], None)
 }
 
 fn model_rewrite() -> Definition {
     let columns = json!([column("Inference Pool", "string", ".spec.poolRef.name"), age()]);
     let version =
         only_version::<InferenceModelRewriteSpec, InferenceModelRewriteStatus>("v1alpha2", &columns);
-    definition::<InferenceModelRewrite>(vec![version], &[], None)
+    definition::<InferenceModelRewrite>(&[version], &[], None)
 }
 
 const READY_STATUS: &str = ".status.conditions[?(@.type=='Ready')].status";
@@ -124,10 +124,10 @@ fn age() -> Value {
 }
 
 fn only_version<Spec: JsonSchema, Status: JsonSchema>(name: &str, columns: &Value) -> Value {
-    version(name, schema::of::<Spec>(), schema::of::<Status>(), columns, true)
+    version(name, &schema::of::<Spec>(), &schema::of::<Status>(), columns, true)
 }
 
-fn version(name: &str, spec: Value, status: Value, columns: &Value, storage: bool) -> Value {
+fn version(name: &str, spec: &Value, status: &Value, columns: &Value, storage: bool) -> Value {
     json!({
         "name": name,
         "served": true,
@@ -163,7 +163,7 @@ fn conversion() -> Value {
 }
 
 fn definition<K: Resource<DynamicType = ()>>(
-    versions: Vec<Value>,
+    versions: &[Value],
     short_names: &[&str],
     conversion: Option<Value>,
 ) -> Definition {

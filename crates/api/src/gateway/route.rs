@@ -10,7 +10,7 @@ use super::{BackendObjectReference, HttpRouteFilter, ParentReference, filter};
 use crate::crd::limits;
 
 /// Routes HTTP requests of one or more gateways to backends.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource)]
 #[kube(
     group = "gateway.networking.k8s.io",
     version = "v1",

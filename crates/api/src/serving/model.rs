@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::crd::limits;
 
 /// LoRA adapters that are served beside the base model.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoraSpec {
     /// Each with `name` and `uri`, like the model.
@@ -31,7 +31,7 @@ pub struct LoraSpec {
 }
 
 /// One LoRA adapter. The upstream schema leaves the list open, so fields of others are kept as they are.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LoraAdapter {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,8 @@
 //!
 //! Upstream files stand in a folder `shared` beside the repository; without it these tests say so and pass.
 
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
+
 mod samples;
 mod schemas;
 mod server;

@@ -110,7 +110,7 @@ fn contains(stored: &Value, written: &Value, path: &str) {
 }
 
 fn scale(server: &Server) {
-    server.must(&["create", "-f", "-"], &service(GROUP, "v1alpha2", json!({ "replicas": 1 })).to_string());
+    server.must(&["create", "-f", "-"], &service(GROUP, "v1alpha2", &json!({ "replicas": 1 })).to_string());
     for version in ["v1alpha1", "v1alpha2"] {
         let resource = format!("llminferenceservices.{version}.{GROUP}/a");
         server.must(&["scale", &resource, "--replicas=3"], "");
@@ -123,7 +123,7 @@ fn scale(server: &Server) {
     }
 }
 
-fn service(group: &str, version: &str, spec: Value) -> Value {
+fn service(group: &str, version: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": format!("{group}/{version}"), "kind": "LLMInferenceService",
         "metadata": { "name": "a", "namespace": "default" }, "spec": spec,
@@ -136,7 +136,7 @@ fn same_verdicts(server: &Server) {
     let mut wrong = Vec::new();
     for (version, accepted, what, spec) in cases() {
         let verdict = |group: &str| {
-            let object = service(group, version, spec.clone());
+            let object = service(group, version, &spec);
             server
                 .kubectl(&["create", "--dry-run=server", "--validate=false", "-f", "-"], &object.to_string())
         };

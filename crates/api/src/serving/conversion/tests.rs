@@ -185,9 +185,9 @@ fn object(
 fn spec(
     model: BoxedStrategy<Value>,
     pool: BoxedStrategy<Value>,
-    more: Vec<(&'static str, BoxedStrategy<Value>)>,
+    more: &[(&'static str, BoxedStrategy<Value>)],
 ) -> BoxedStrategy<Value> {
-    let workload = || [vec![("replicas", port())], more.clone()].concat();
+    let workload = || [vec![("replicas", port())], more.to_vec()].concat();
     let pool = fields(vec![("spec", pool), ("ref", choice(&[json!({ "name": "p" })]))]);
     let scheduler = fields(vec![("pool", pool), ("replicas", port())]);
     let router =
@@ -241,11 +241,8 @@ fn v1alpha2_object() -> BoxedStrategy<Value> {
         ("appProtocol", choice(&[json!("http"), json!("kubernetes.io/h2c")])),
         ("endpointPickerRef", picker.boxed()),
     ]);
-    let spec = spec(
-        model(vec![("confidential", confidential)], vec![]),
-        pool,
-        vec![("kvCacheOffloading", offloading)],
-    );
+    let spec =
+        spec(model(vec![("confidential", confidential)], vec![]), pool, &[("kvCacheOffloading", offloading)]);
     object(V1ALPHA2, annotations, spec)
 }
 
@@ -267,5 +264,5 @@ fn v1alpha1_object() -> BoxedStrategy<Value> {
         ("extensionRef", extension.boxed()),
     ]);
     let model = model(vec![("criticality", criticality())], vec![("criticality", criticality())]);
-    object(V1ALPHA1, fields(vec![("mine", choice(&[json!("kept")]))]), spec(model, pool, vec![]))
+    object(V1ALPHA1, fields(vec![("mine", choice(&[json!("kept")]))]), spec(model, pool, &[]))
 }
