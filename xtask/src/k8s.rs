@@ -32,20 +32,49 @@ const STAGES: [&str; 5] = [
     "pod/fast/pod-delete",
 ];
 
-/// Folder of the programs, built if need be.
+/// Module, version, folder inside the module and the CRDs there that the controller works with.
+const CRDS: [(&str, &str, &str, &[&str]); 5] = [
+    (
+        "sigs.k8s.io/gateway-api",
+        "v1.5.1",
+        "config/crd/standard",
+        &[
+            "gateway.networking.k8s.io_gatewayclasses.yaml",
+            "gateway.networking.k8s.io_gateways.yaml",
+            "gateway.networking.k8s.io_httproutes.yaml",
+        ],
+    ),
+    (
+        "sigs.k8s.io/gateway-api-inference-extension",
+        "v1.5.0",
+        "config/crd/bases",
+        &["inference.networking.k8s.io_inferencepools.yaml"],
+    ),
+    ("sigs.k8s.io/lws", "v0.8.0", "config/crd/bases", &["leaderworkerset.x-k8s.io_leaderworkersets.yaml"]),
+    ("github.com/kedacore/keda/v2", "v2.18.0", "config/crd/bases", &["keda.sh_scaledobjects.yaml"]),
+    (
+        "github.com/prometheus-operator/prometheus-operator",
+        "v0.85.0",
+        "example/prometheus-operator-crd",
+        &["monitoring.coreos.com_podmonitors.yaml", "monitoring.coreos.com_servicemonitors.yaml"],
+    ),
+];
+
+/// Folder of the programs, built if need be. The CRDs of other projects lie beside it in `crds`.
 ///
 /// # Errors
 /// When there is no Go, or a build fails.
 pub(crate) fn ensure_built() -> Result<PathBuf> {
+    let target = metadata()?.target_directory.into_std_path_buf();
+    fetch_crds(&target.join("k8s/crds"))?;
     if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS") {
         return Ok(PathBuf::from(assets));
     }
-    let target = metadata()?.target_directory.into_std_path_buf();
     let bin = target.join("k8s/bin");
     fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
     let missing = |name: &&str| !bin.join(name).exists();
     if KUBERNETES_PROGRAMS.iter().chain(&["etcd", "kwok", "kwok.yaml"]).any(|name| missing(&name)) {
-        ensure!(go(root()).arg("version").stdout(Stdio::null()).status().is_ok(), "Go is not on PATH");
+        ensure!(has_go(), "Go is not on PATH");
         say_error("building Kubernetes for the tests: some ten minutes, once");
     }
     for name in KUBERNETES_PROGRAMS.iter().filter(|name| missing(name)) {
@@ -95,16 +124,38 @@ fn build_other(folder: &Path, program: &Path, module: &str, version: &str, packa
 /// kwok's own stage files, one document after another.
 fn stages() -> Result<String> {
     let (_, module, version, _) = OTHERS[1];
+    let folder = module_folder(module, version)?.join("kustomize/stage");
+    let stage = |name: &str| {
+        let path = folder.join(format!("{name}.yaml"));
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    STAGES.iter().map(|name| Ok(format!("{}---\n", stage(name)?))).collect()
+}
+
+fn fetch_crds(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    for (module, version, path, files) in CRDS {
+        for file in files.iter().filter(|file| !folder.join(file).exists()) {
+            ensure!(has_go(), "Go is not on PATH");
+            let from = module_folder(module, version)?.join(path).join(file);
+            let text = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+            fs::write(folder.join(file), text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where Go keeps the sources of a module; downloads them if need be.
+fn module_folder(module: &str, version: &str) -> Result<PathBuf> {
     let folder = std::env::temp_dir();
     done(go(&folder).args(["mod", "download", &format!("{module}@{version}")]))?;
     let cache =
         go(&folder).args(["env", "GOMODCACHE"]).output().context("cannot ask Go for its module cache")?;
-    let cache = PathBuf::from(String::from_utf8(cache.stdout)?.trim());
-    let stage = |name: &str| {
-        let path = cache.join(format!("{module}@{version}/kustomize/stage/{name}.yaml"));
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    STAGES.iter().map(|name| Ok(format!("{}---\n", stage(name)?))).collect()
+    Ok(PathBuf::from(String::from_utf8(cache.stdout)?.trim()).join(format!("{module}@{version}")))
+}
+
+fn has_go() -> bool {
+    go(root()).arg("version").stdout(Stdio::null()).status().is_ok()
 }
 
 /// Runs Go; its output is shown only when it fails.

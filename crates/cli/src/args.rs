@@ -21,6 +21,10 @@ pub struct Cli {
 pub enum Command {
     /// Bring up gateway, endpoint picker, sidecars and engines as local processes
     Up(UpArgs),
+    /// Print the objects that the controller would apply for an LLMInferenceService
+    Render(RenderArgs),
+    /// Say which preset, baseRef or field of the service gave a field of the effective spec
+    Explain(ExplainArgs),
     /// Show the components of a running stack
     Status(StatusArgs),
     /// Print the logs of a running or ended stack
@@ -78,6 +82,38 @@ pub struct DirArgs {
     /// State folder: status, logs and generated configuration [default: ~/.local/state/llmd]
     #[arg(long, value_name = "STATE_DIR")]
     pub dir: Option<PathBuf>,
+}
+
+/// An LLMInferenceService in a file, the same for every command about one.
+#[derive(Debug, Clone, Args)]
+pub struct ManifestArgs {
+    /// File with the LLMInferenceService, and if need be with configs and settings it refers to; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Folder with LLMInferenceServiceConfigs that replace or add to the shipped presets; may be repeated
+    #[arg(long, value_name = "FOLDER")]
+    pub preset: Vec<PathBuf>,
+    /// Namespace of a service that names none
+    #[arg(short, long, default_value = "default")]
+    pub namespace: String,
+}
+
+/// `llmd render`.
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// What to render
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+}
+
+/// `llmd explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// What to explain
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    /// Field of the spec, such as template.containers[main].image
+    pub path: String,
 }
 
 /// `llmd status`.

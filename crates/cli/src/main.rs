@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use llmd_cli::args::{BenchCommand, Cli, Command, Environment};
-use llmd_cli::{bench, chat, child, down, logs, status, up};
+use llmd_cli::{bench, chat, child, down, explain, logs, render, status, up};
 use llmd_common::telemetry::{self, LogFormat};
 
 fn main() -> ExitCode {
@@ -28,6 +28,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(args) => return Ok(status::run(args, &environment)?),
         Command::Logs(args) => logs::run(args, &environment)?,
         Command::Down(args) => down::run(args, &environment)?,
+        Command::Render(args) => render::run(&args)?,
+        Command::Explain(args) => explain::run(&args)?,
         Command::Up(args) => block_on(up::run(args, &environment))??,
         Command::Chat(args) => block_on(chat::run(args))??,
         Command::Bench(BenchCommand::Http(args)) => block_on(bench::run(args))??,

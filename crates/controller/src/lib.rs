@@ -18,6 +18,7 @@ pub mod llmisvc;
 pub mod llmisvcconfig;
 pub mod metrics;
 pub mod names;
+pub mod offline;
 pub mod pki;
 pub mod presets;
 pub mod quantity;
