@@ -6,6 +6,7 @@ pub mod args;
 pub mod client;
 pub mod cluster;
 pub mod golden;
+pub mod installation;
 pub mod metrics;
 pub mod process;
 pub mod relay;
