@@ -10,11 +10,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
+mod audit;
 mod credentials;
 mod kubectl;
 
+pub use audit::Write;
+
 use crate::args::kubernetes_programs;
 use credentials::Credentials;
+
+/// User name of the controller under test.
+pub const CONTROLLER: &str = "llmd-controller";
 
 /// A control plane comes up in four seconds; a busy machine takes longer.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
@@ -59,6 +65,7 @@ impl Cluster {
         let dir = TempDir::new()?;
         let port = free_port()?;
         let credentials = Credentials::make(dir.path(), port)?;
+        audit::write_policy(dir.path())?;
         let mut cluster = Self { dir, bin, port, credentials, processes: Vec::new() };
         cluster.start_etcd().and_then(|peer| cluster.start_api_server(peer))?;
         cluster.wait_until("kube-apiserver is ready", &["get", "--raw", "/readyz"])?;
@@ -73,6 +80,12 @@ impl Cluster {
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.path().join("admin.conf")
+    }
+
+    /// Kubeconfig of the controller under test.
+    #[must_use]
+    pub fn controller_kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("llmd-controller.conf")
     }
 
     /// `https://127.0.0.1:PORT` of the API server.
@@ -171,6 +184,8 @@ impl Cluster {
             ("service-account-key-file", path(&accounts.certificate)),
             ("allow-privileged", "true".to_owned()),
             ("profiling", "false".to_owned()),
+            ("audit-policy-file", path(&audit::policy(self.dir.path()))),
+            ("audit-log-path", path(&audit::log(self.dir.path()))),
             // Events of a thousand services must not slow the tests down.
             ("event-ttl", "5m".to_owned()),
         ]

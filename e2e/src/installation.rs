@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::args::kubernetes_programs;
-use crate::cluster::{Cluster, Level, free_port};
+use crate::cluster::{CONTROLLER, Cluster, Level, free_port};
 use crate::stack::program;
 
 /// Where presets and settings are.
@@ -102,6 +102,7 @@ impl Installation {
             "--all",
         ])?;
         installation.cluster.kubectl(&["create", "namespace", SYSTEM_NAMESPACE])?;
+        installation.grant_rights()?;
         installation.start_controller()?;
         if !without.presets {
             installation.install_presets(&root().join("crates/controller/presets"))?;
@@ -136,7 +137,7 @@ impl Installation {
         let log = std::fs::File::options().append(true).create(true).open(self.controller_log())?;
         self.register_webhooks(webhook)?;
         let process = Command::new(program("llmd-controller")?)
-            .arg(format!("--kubeconfig={}", self.cluster.kubeconfig().display()))
+            .arg(format!("--kubeconfig={}", self.cluster.controller_kubeconfig().display()))
             .arg(format!("--metrics-addr=127.0.0.1:{metrics}"))
             .arg("--metrics-secure=false")
             .arg(format!("--health-probe-addr=127.0.0.1:{health}"))
@@ -201,6 +202,16 @@ impl Installation {
         let log = std::fs::read_to_string(self.controller_log()).unwrap_or_default();
         let tail: Vec<&str> = log.lines().rev().take(12).collect();
         tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Gives the controller the rights that the chart gives it, and no other.
+    fn grant_rights(&self) -> Result<()> {
+        let rights = root().join("charts/llmd-controller/files/rights.yaml").display().to_string();
+        self.cluster.kubectl(&["-n", SYSTEM_NAMESPACE, "apply", "--server-side", "-f", &rights])?;
+        let user = format!("--user={CONTROLLER}");
+        self.cluster.kubectl(&["create", "clusterrolebinding", CONTROLLER, "--clusterrole=llmd-controller", &user])?;
+        let arguments = ["-n", SYSTEM_NAMESPACE, "create", "rolebinding", CONTROLLER, "--role=llmd-controller", &user];
+        self.cluster.kubectl(&arguments).map(drop)
     }
 
     /// Points the webhooks of the chart at a port of loopback.

@@ -44,6 +44,12 @@ pub enum Command {
 /// `llmd up`.
 #[derive(Debug, Args)]
 pub struct UpArgs {
+    /// File with an LLMInferenceService to run here as it would run in a cluster; - is standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["prefill", "decode"])]
+    pub file: Option<PathBuf>,
+    /// Folder with LLMInferenceServiceConfigs that replace or add to the shipped presets; may be repeated
+    #[arg(long, value_name = "FOLDER", requires = "file")]
+    pub preset: Vec<PathBuf>,
     /// Model folder, or a Hugging Face id in the local cache [default: the shipped llmd-tiny]
     #[arg(long, value_name = "PATH|HF-ID")]
     pub model: Option<String>,

@@ -23,15 +23,17 @@ pub(super) struct Files {
 }
 
 /// File name, common name and organisation of each certificate. Organisations are groups to RBAC.
-const CERTIFICATES: [(&str, &str, &str); 5] = [
+const CERTIFICATES: [(&str, &str, &str); 6] = [
     ("apiserver", "kube-apiserver", "k8s"),
     ("etcd", "etcd", "k8s"),
     ("admin", "admin", "system:masters"),
+    // The controller under test; it has the rights that it is given, not an administrator's.
+    ("llmd-controller", super::CONTROLLER, "llmd"),
     ("controller-manager", "system:kube-controller-manager", "k8s"),
     ("scheduler", "system:kube-scheduler", "k8s"),
 ];
 /// Who logs in with a kubeconfig.
-const USERS: [&str; 3] = ["admin", "controller-manager", "scheduler"];
+const USERS: [&str; 4] = ["admin", "llmd-controller", "controller-manager", "scheduler"];
 
 impl Credentials {
     /// Makes everything for an API server on `port` of loopback.

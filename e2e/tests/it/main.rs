@@ -5,6 +5,7 @@
 mod bad_input;
 mod cluster;
 mod faults;
+mod kubernetes;
 mod lifecycle;
 mod openai_client;
 mod operator;

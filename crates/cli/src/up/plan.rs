@@ -9,6 +9,7 @@ use llmd_api::admin;
 
 use crate::state::{GatewayKind, Model, Role};
 use crate::up::ports::{DecodePorts, Ports};
+use crate::up::service::EngineFlags;
 
 /// What both kinds of engine must say for KV blocks to move between them.
 const KV_TRANSFER_CONFIG: &str = r#"{"kv_connector":"NixlConnector","kv_role":"kv_both"}"#;
@@ -23,8 +24,12 @@ pub struct Wish {
     pub model: Model,
     /// Who accepts requests.
     pub gateway: GatewayKind,
-    /// Further flags of every engine.
-    pub engine_args: Vec<String>,
+    /// Names of the model besides its own.
+    pub aliases: Vec<String>,
+    /// Further flags of the prefill engines.
+    pub prefill: EngineFlags,
+    /// Further flags of the decode engines.
+    pub decode: EngineFlags,
     /// The programs.
     pub programs: Programs,
     /// The generated configuration files.
@@ -174,12 +179,15 @@ fn engine(wish: &Wish, role: Role, idx: usize, port: u16) -> Component {
     let http = local_url(port);
     let mut args: Vec<String> = strings(["serve", &wish.model.path.to_string_lossy()]).collect();
     args.extend(strings(["--host", "127.0.0.1", "--served-model-name", &wish.model.name]));
+    args.extend(wish.aliases.iter().cloned());
     args.extend(port_flag("--port", port));
     args.extend(strings(["--kv-transfer-config", KV_TRANSFER_CONFIG, "--enable-prompt-tokens-details"]));
-    args.extend(wish.engine_args.iter().cloned());
+    let flags = if role == Role::Prefill { &wish.prefill } else { &wish.decode };
+    args.extend(flags.args.iter().cloned());
     // The engine names its listener in every transfer, so any free port will do.
     let env = [("VLLM_NIXL_SIDE_CHANNEL_HOST", "127.0.0.1"), ("VLLM_NIXL_SIDE_CHANNEL_PORT", "0")];
-    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let env = flags.env.iter().cloned().chain(env).collect();
     Component {
         name: format!("{}-{idx}", role.as_str()),
         role,

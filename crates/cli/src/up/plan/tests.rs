@@ -18,10 +18,13 @@ pub(crate) fn ports(n_prefill: u16, n_decode: u16) -> Ports {
 }
 
 fn wish(gateway: GatewayKind) -> Wish {
+    let flags = EngineFlags { args: vec!["--max-num-seqs".into(), "4".into()], env: Vec::new() };
     Wish {
         model: Model { name: "llmd-tiny".into(), path: "/m/llmd-tiny".into() },
         gateway,
-        engine_args: vec!["--max-num-seqs".into(), "4".into()],
+        aliases: Vec::new(),
+        prefill: flags.clone(),
+        decode: flags,
         programs: Programs {
             engine: "/b/llmd-engine".into(),
             sidecar: "/b/llmd-sidecar".into(),

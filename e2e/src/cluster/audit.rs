@@ -1,0 +1,79 @@
+//! Who wrote what: the API server's audit log, an account that does not depend on what the controller counts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::{CONTROLLER, Cluster};
+
+/// Writes only, one line each when the answer is out.
+const POLICY: &str = "
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, verbs: [get, list, watch]}
+- {level: None, users: ['system:apiserver']}
+- {level: Metadata}
+";
+
+/// One write to the API server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// `create`, `update`, `patch`, `delete`, `deletecollection`.
+    pub verb: String,
+    /// Plural of the kind, with the subresource if any: `deployments`, `llminferenceservices/status`.
+    pub resource: String,
+    pub namespace: String,
+    pub name: String,
+    /// HTTP status of the answer.
+    pub code: u64,
+}
+
+pub(super) fn policy(folder: &Path) -> PathBuf {
+    folder.join("audit-policy.yaml")
+}
+
+pub(super) fn log(folder: &Path) -> PathBuf {
+    folder.join("audit.log")
+}
+
+pub(super) fn write_policy(folder: &Path) -> Result<()> {
+    Ok(fs::write(policy(folder), POLICY)?)
+}
+
+impl Cluster {
+    /// Length of the audit log: where [`Self::writes_since`] may begin.
+    #[must_use]
+    pub fn audit_position(&self) -> u64 {
+        fs::metadata(log(self.dir())).map_or(0, |it| it.len())
+    }
+
+    /// What the controller under test wrote since `position`, events and leases left out.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn writes_since(&self, position: u64) -> Result<Vec<Write>> {
+        let text = fs::read_to_string(log(self.dir()))?;
+        let lines = text.get(usize::try_from(position)?..).unwrap_or_default().lines();
+        let entries = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let of_controller = entries.filter(|it| it["user"]["username"] == CONTROLLER);
+        let writes = of_controller.map(|it| write(&it));
+        Ok(writes.filter(|it| it.resource != "events" && it.resource != "leases").collect())
+    }
+}
+
+fn write(entry: &Value) -> Write {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let object = &entry["objectRef"];
+    let (resource, part) = (text(&object["resource"]), text(&object["subresource"]));
+    Write {
+        verb: text(&entry["verb"]),
+        resource: if part.is_empty() { resource } else { format!("{resource}/{part}") },
+        namespace: text(&object["namespace"]),
+        name: text(&object["name"]),
+        code: entry["responseStatus"]["code"].as_u64().unwrap_or_default(),
+    }
+}
