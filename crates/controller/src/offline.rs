@@ -9,9 +9,11 @@ use llmd_api::serving::v1alpha2::LLMInferenceService;
 
 use crate::apis::Apis;
 use crate::children::Child;
+use crate::llmisvc::check::check;
 use crate::llmisvc::combine::{CombineError, ConfigSource, Effective, combine};
 use crate::llmisvc::facts::Facts;
 use crate::llmisvc::render::render;
+use crate::llmisvc::section::SectionError;
 use crate::llmisvc::service::Service;
 use crate::llmisvc::validate::{FieldError, validate};
 use crate::settings::{ClusterSettings, Installation};
@@ -36,9 +38,12 @@ pub enum PlanError {
     /// Presets and baseRefs do not combine.
     #[error(transparent)]
     Combine(#[from] CombineError),
+    /// The controller would report these on the service's conditions.
+    #[error("{}", lines(.0))]
+    Sections(Vec<SectionError>),
 }
 
-fn lines(errors: &[FieldError]) -> String {
+fn lines<E: ToString>(errors: &[E]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -59,6 +64,10 @@ pub fn plan(
     let effective = combine(service, configs, &installation, &settings)?;
     let facts = Facts { apis: Apis::all(), ..Facts::default() };
     let service = Service::new(service, effective.spec.clone(), Arc::new(installation), Arc::new(settings), facts);
+    let errors = check(&service);
+    if !errors.is_empty() {
+        return Err(PlanError::Sections(errors));
+    }
     let children = render(&service);
     Ok(Plan { effective, service, children, warnings: verdict.warnings })
 }
