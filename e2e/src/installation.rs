@@ -209,8 +209,15 @@ impl Installation {
         let rights = root().join("charts/llmd-controller/files/rights.yaml").display().to_string();
         self.cluster.kubectl(&["-n", SYSTEM_NAMESPACE, "apply", "--server-side", "-f", &rights])?;
         let user = format!("--user={CONTROLLER}");
-        self.cluster.kubectl(&["create", "clusterrolebinding", CONTROLLER, "--clusterrole=llmd-controller", &user])?;
-        let arguments = ["-n", SYSTEM_NAMESPACE, "create", "rolebinding", CONTROLLER, "--role=llmd-controller", &user];
+        self.cluster.kubectl(&[
+            "create",
+            "clusterrolebinding",
+            CONTROLLER,
+            "--clusterrole=llmd-controller",
+            &user,
+        ])?;
+        let arguments =
+            ["-n", SYSTEM_NAMESPACE, "create", "rolebinding", CONTROLLER, "--role=llmd-controller", &user];
         self.cluster.kubectl(&arguments).map(drop)
     }
 

@@ -22,10 +22,18 @@ const VERSION: &str = "serving.kserve.io/v1alpha2";
 pub enum Error {
     /// The file cannot be read.
     #[error("cannot read {}", path.display())]
-    Read { path: PathBuf, #[source] source: io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// The file is not YAML.
     #[error("{} is not YAML", path.display())]
-    Yaml { path: PathBuf, #[source] source: Box<serde_saphyr::Error> },
+    Yaml {
+        path: PathBuf,
+        #[source]
+        source: Box<serde_saphyr::Error>,
+    },
     /// No document is a service, or several are.
     #[error("{} holds {found} LLMInferenceServices: give a file with exactly one", path.display())]
     NotOne { path: PathBuf, found: usize },
@@ -77,17 +85,20 @@ pub fn read(args: &ManifestArgs) -> Result<Manifest, Error> {
     let [service] = services[..] else {
         return Err(Error::NotOne { path: path.clone(), found: services.len() });
     };
-    let mut configs = ConfigSet::shipped();
+    let mut service = parse(service)?;
+    let namespace = service.metadata.namespace.get_or_insert_with(|| args.namespace.clone());
+    let system_namespace = Installation::default().system_namespace;
+    let mut configs = ConfigSet::shipped(&system_namespace);
     for folder in &args.preset {
-        configs.insert_folder(folder)?;
+        configs.insert_folder(folder, &system_namespace)?;
     }
     for config in of_kind("LLMInferenceServiceConfig") {
-        configs.insert(&path.display().to_string(), &config.to_string())?;
+        configs.insert(&path.display().to_string(), &config.to_string(), namespace)?;
     }
-    let settings = of_kind("ConfigMap").find(|it| it["metadata"]["name"] == llmd_controller::settings::CONFIG_MAP);
-    let data = settings.map(|it| serde_json::from_value(it["data"].clone())).transpose().map_err(Error::Service)?;
-    let mut service = parse(service)?;
-    service.metadata.namespace.get_or_insert_with(|| args.namespace.clone());
+    let settings =
+        of_kind("ConfigMap").find(|it| it["metadata"]["name"] == llmd_controller::settings::CONFIG_MAP);
+    let data =
+        settings.map(|it| serde_json::from_value(it["data"].clone())).transpose().map_err(Error::Service)?;
     Ok(Manifest { service, configs, settings: ClusterSettings::parse(&data.unwrap_or_default())? })
 }
 

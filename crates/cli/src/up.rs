@@ -92,7 +92,8 @@ pub async fn run(args: UpArgs, environment: &Environment) -> Result<(), Error> {
     let mut view = View::on_stdout(usage);
     let programs = programs(&this_program, gateway, &dir, environment, &mut view)?;
     let mut free = FreePorts::new(std::process::id());
-    let (n_prefill, prefill) = service.prefill.map_or((0, EngineFlags::default()), |it| (it.n_engines, it.engine));
+    let (n_prefill, prefill) =
+        service.prefill.map_or((0, EngineFlags::default()), |it| (it.n_engines, it.engine));
     let LocalWorkload { n_engines: n_decode, engine: decode } = service.decode;
     let ports = Ports::assign(gateway, gateway_port, n_prefill, n_decode, || free.take())?;
     let files = write_files(&dir, &ports, service.picker_config.as_ref())?;
@@ -125,8 +126,11 @@ fn local_service(args: &UpArgs) -> Result<LocalService, Error> {
             picker_config: None,
         });
     };
-    let manifest =
-        ManifestArgs { file: file.clone(), preset: args.preset.clone(), namespace: DEFAULT_NAMESPACE.to_owned() };
+    let manifest = ManifestArgs {
+        file: file.clone(),
+        preset: args.preset.clone(),
+        namespace: DEFAULT_NAMESPACE.to_owned(),
+    };
     let plan = manifest::read(&manifest)?.plan()?;
     let mut service = service::local_service(&plan, args.model.is_some())?;
     // What is typed wins over the manifest, as the last flag does.

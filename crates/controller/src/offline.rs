@@ -12,6 +12,7 @@ use crate::children::Child;
 use crate::llmisvc::check::check;
 use crate::llmisvc::combine::{CombineError, ConfigSource, Effective, combine};
 use crate::llmisvc::facts::Facts;
+use crate::llmisvc::failure::blocks;
 use crate::llmisvc::render::render;
 use crate::llmisvc::section::SectionError;
 use crate::llmisvc::service::Service;
@@ -38,7 +39,7 @@ pub enum PlanError {
     /// Presets and baseRefs do not combine.
     #[error(transparent)]
     Combine(#[from] CombineError),
-    /// The controller would report these on the service's conditions.
+    /// What keeps the controller from rendering; it would report these on the conditions of the service.
     #[error("{}", lines(.0))]
     Sections(Vec<SectionError>),
 }
@@ -63,8 +64,10 @@ pub fn plan(
     }
     let effective = combine(service, configs, &installation, &settings)?;
     let facts = Facts { apis: Apis::all(), ..Facts::default() };
-    let service = Service::new(service, effective.spec.clone(), Arc::new(installation), Arc::new(settings), facts);
-    let errors = check(&service);
+    let service =
+        Service::new(service, effective.spec.clone(), Arc::new(installation), Arc::new(settings), facts);
+    // The rest only says what a cluster does not hold yet.
+    let errors: Vec<SectionError> = check(&service).into_iter().filter(blocks).collect();
     if !errors.is_empty() {
         return Err(PlanError::Sections(errors));
     }

@@ -65,33 +65,32 @@ pub enum PresetError {
     },
 }
 
-/// Configs by namespace and name. One without a namespace is found in every namespace, as a preset of the
-/// system namespace is.
+/// Configs by namespace and name.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigSet {
-    configs: BTreeMap<(Option<String>, String), Arc<LLMInferenceServiceConfig>>,
+    configs: BTreeMap<(String, String), Arc<LLMInferenceServiceConfig>>,
 }
 
 impl ConfigSet {
-    /// The presets that this program ships.
+    /// The presets that this program ships, as the chart installs them into the system namespace.
     ///
     /// # Panics
     /// When a shipped preset is no config, which a test rules out.
     #[must_use]
-    pub fn shipped() -> Self {
+    pub fn shipped(system_namespace: &str) -> Self {
         let mut set = Self::default();
         for (path, text) in SHIPPED {
-            set.insert(path, text).expect("a test reads every shipped preset");
+            set.insert(path, text, system_namespace).expect("a test reads every shipped preset");
         }
         set
     }
 
     /// Adds the `*.yaml` and `*.yml` files of a folder, in the order of their names; later ones replace earlier
-    /// ones of the same name.
+    /// ones of the same name. `namespace` is that of configs which name none.
     ///
     /// # Errors
     /// When the folder or a file cannot be read or holds something else.
-    pub fn insert_folder(&mut self, folder: &Path) -> Result<(), PresetError> {
+    pub fn insert_folder(&mut self, folder: &Path, namespace: &str) -> Result<(), PresetError> {
         let cannot_read = |path: &Path| {
             let path = path.display().to_string();
             move |source| PresetError::Read { path, source }
@@ -102,20 +101,21 @@ impl ConfigSet {
         paths.sort();
         for path in paths {
             let text = fs::read_to_string(&path).map_err(cannot_read(&path))?;
-            self.insert(&path.display().to_string(), &text)?;
+            self.insert(&path.display().to_string(), &text, namespace)?;
         }
         Ok(())
     }
 
-    /// Adds the documents of one file; `path` is for messages.
+    /// Adds the documents of one file; `path` is for messages, `namespace` for configs which name none.
     ///
     /// # Errors
     /// When a document is no LLMInferenceServiceConfig.
-    pub fn insert(&mut self, path: &str, text: &str) -> Result<(), PresetError> {
+    pub fn insert(&mut self, path: &str, text: &str, namespace: &str) -> Result<(), PresetError> {
         let configs: Vec<LLMInferenceServiceConfig> = serde_saphyr::from_multiple(text)
             .map_err(|source| PresetError::Parse { path: path.to_owned(), source: Box::new(source) })?;
         for config in configs {
-            let key = (config.metadata.namespace.clone(), config.metadata.name.clone().unwrap_or_default());
+            let namespace = config.metadata.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+            let key = (namespace, config.metadata.name.clone().unwrap_or_default());
             self.configs.insert(key, Arc::new(config));
         }
         Ok(())
@@ -124,10 +124,7 @@ impl ConfigSet {
 
 impl ConfigSource for ConfigSet {
     fn get(&self, namespace: &str, name: &str) -> Option<Arc<LLMInferenceServiceConfig>> {
-        let of = |namespace: Option<&str>| {
-            self.configs.get(&(namespace.map(str::to_owned), name.to_owned())).cloned()
-        };
-        of(Some(namespace)).or_else(|| of(None))
+        self.configs.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 }
 
@@ -137,13 +134,13 @@ mod tests {
 
     #[test]
     fn every_shipped_file_holds_the_config_it_is_named_after() {
-        let set = ConfigSet::shipped();
+        let set = ConfigSet::shipped("kserve");
         assert_eq!(set.configs.len(), SHIPPED.len());
         for (file, _) in SHIPPED {
             let stem = file.trim_end_matches(".yaml");
             let name =
                 if stem.starts_with("config-llm-") { format!("kserve-{stem}") } else { stem.to_owned() };
-            assert!(set.get("any", &name).is_some(), "{file} holds no {name}");
+            assert!(set.get("kserve", &name).is_some(), "{file} holds no {name}");
         }
         let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/presets")).unwrap().count();
         assert_eq!(files, SHIPPED.len(), "a preset file is not shipped");

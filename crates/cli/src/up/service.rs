@@ -124,7 +124,9 @@ pub fn local_service(plan: &Plan, has_model: bool) -> Result<LocalService, Error
 
 fn local_workload(path: &'static str, workload: &WorkloadSpec) -> Result<LocalWorkload, Error> {
     let parallelism = workload.parallelism.clone().unwrap_or_default();
-    for (path, ranks) in [("parallelism.pipeline", parallelism.pipeline), ("parallelism.tensor", parallelism.tensor)] {
+    for (path, ranks) in
+        [("parallelism.pipeline", parallelism.pipeline), ("parallelism.tensor", parallelism.tensor)]
+    {
         if let Some(value) = ranks.filter(|&it| it > 1) {
             return Err(Error::Split { path, value });
         }
@@ -159,7 +161,8 @@ fn without_cluster_flags<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String
     let mut words = words.peekable();
     while let Some(word) = words.next() {
         let (flag, has_value) = word.split_once('=').map_or((word, false), |(flag, _)| (flag, true));
-        let values = CLUSTER_FLAGS.iter().find(|(it, _)| *it == flag.replace('_', "-")).map(|(_, values)| *values);
+        let values =
+            CLUSTER_FLAGS.iter().find(|(it, _)| *it == flag.replace('_', "-")).map(|(_, values)| *values);
         let Some(values) = values else {
             kept.push(word.to_owned());
             continue;

@@ -8,9 +8,13 @@ use crate::manifest;
 fn plan(spec: &str) -> Plan {
     let dir = tempfile::tempdir().unwrap();
     let file: PathBuf = dir.path().join("service.yaml");
-    let head = "apiVersion: serving.kserve.io/v1alpha2\nkind: LLMInferenceService\nmetadata: {name: it}\nspec:\n";
+    let head =
+        "apiVersion: serving.kserve.io/v1alpha2\nkind: LLMInferenceService\nmetadata: {name: it}\nspec:\n";
     std::fs::write(&file, format!("{head}{spec}")).unwrap();
-    manifest::read(&ManifestArgs { file, preset: Vec::new(), namespace: "team".into() }).unwrap().plan().unwrap()
+    manifest::read(&ManifestArgs { file, preset: Vec::new(), namespace: "team".into() })
+        .unwrap()
+        .plan()
+        .unwrap()
 }
 
 #[test]
