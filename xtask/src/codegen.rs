@@ -1,44 +1,49 @@
 //! `cargo xtask codegen`: files that are made from code and kept in the repository.
 //!
-//! Today these are the CustomResourceDefinitions of `charts/llmd-crds`, made from the wire types. Readers and Helm
-//! take them as they are, so they are committed, and `cargo xtask lint` fails when they are not what the code says.
+//! The CustomResourceDefinitions come from the wire types; the controller's rights, webhooks and presets from the
+//! controller. Readers and Helm take them as they are, so they are committed, and `cargo xtask lint` fails when they
+//! are not what the code says.
+
+mod controller;
+mod crds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use llmd_api::crd::{self, Definition, Variant};
 
 use crate::command::say;
 use crate::workspace::root;
 
-/// Folder that holds nothing but generated files.
-const CRDS: &str = "charts/llmd-crds/files";
-const HEADER: &str = "# Generated from crates/api by `cargo xtask codegen`. Do not edit.\n";
+/// A folder that holds nothing but generated files, and how to make them: texts by path.
+type Generated = (&'static str, fn() -> Result<BTreeMap<PathBuf, String>>);
+
+const FOLDERS: [Generated; 2] =
+    [("charts/llmd-crds/files", crds::files), ("charts/llmd-controller/files", controller::files)];
 
 /// Writes the files, or with `check` only compares them.
 pub(crate) fn run(check: bool) -> Result<()> {
-    if check { self::check() } else { write() }
+    if check { self::check() } else { FOLDERS.into_iter().try_for_each(write) }
 }
 
 /// Fails when a file differs from what the code says.
 pub(crate) fn check() -> Result<()> {
-    let (expected, present) = (files()?, present(&root().join(CRDS))?);
-    let names: BTreeSet<&PathBuf> = expected.keys().chain(present.keys()).collect();
-    let stale: Vec<String> = names
-        .into_iter()
-        .filter(|it| expected.get(*it) != present.get(*it))
-        .map(|it| format!("{CRDS}/{}", it.display()))
-        .collect();
+    let mut stale = Vec::new();
+    for (folder, files) in FOLDERS {
+        let (expected, present) = (files()?, present(&root().join(folder))?);
+        let names: BTreeSet<&PathBuf> = expected.keys().chain(present.keys()).collect();
+        let differ = names.into_iter().filter(|it| expected.get(*it) != present.get(*it));
+        stale.extend(differ.map(|it| format!("{folder}/{}", it.display())));
+    }
     if stale.is_empty() {
         return Ok(());
     }
     bail!("run `cargo xtask codegen`; out of date: {}", stale.join(", "))
 }
 
-fn write() -> Result<()> {
-    let folder = root().join(CRDS);
+fn write((name, files): Generated) -> Result<()> {
+    let folder = root().join(name);
     let expected = files()?;
     for (name, text) in &expected {
         let path = folder.join(name);
@@ -49,28 +54,8 @@ fn write() -> Result<()> {
     for name in present(&folder)?.keys().filter(|it| !expected.contains_key(*it)) {
         fs::remove_file(folder.join(name)).with_context(|| format!("cannot remove {}", name.display()))?;
     }
-    say(&format!("codegen: {} files in {CRDS}", expected.len()));
+    say(&format!("codegen: {} files in {name}", expected.len()));
     Ok(())
-}
-
-/// What the folder must hold: texts by path.
-fn files() -> Result<BTreeMap<PathBuf, String>> {
-    let groups = [
-        ("full", crd::serving(Variant::Full)),
-        ("slim", crd::serving(Variant::Slim)),
-        ("inference", crd::inference()),
-    ];
-    let files = groups.into_iter().flat_map(|(folder, definitions)| {
-        definitions
-            .into_iter()
-            .map(move |it| Ok((Path::new(folder).join(format!("{}.yaml", it.name)), yaml(&it)?)))
-    });
-    files.collect()
-}
-
-fn yaml(definition: &Definition) -> Result<String> {
-    let text = serde_saphyr::to_string(&definition.object);
-    Ok(format!("{HEADER}{}", text.with_context(|| format!("cannot write {} as YAML", definition.name))?))
 }
 
 /// What the folder holds now.
@@ -91,20 +76,4 @@ fn present(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
         }
     }
     Ok(files)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn yaml_says_what_the_definition_says() {
-        for definition in
-            [crd::serving(Variant::Full), crd::serving(Variant::Slim), crd::inference()].concat()
-        {
-            let text = yaml(&definition).unwrap();
-            let read: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
-            assert!(read == definition.object, "{}", definition.name);
-        }
-    }
 }
