@@ -52,7 +52,7 @@ fn preset_service(workload: &str) -> Service {
     let object: LLMInferenceService = serde_json::from_value(value).unwrap();
     let facts = Facts { apis: Apis::all(), ..Facts::default() };
     let (installation, settings) = Default::default();
-    let effective = combine(&object, &ConfigSet::shipped(), &installation, &settings).unwrap();
+    let effective = combine(&object, &ConfigSet::shipped("kserve"), &installation, &settings).unwrap();
     Service::new(&object, effective.spec, Arc::new(installation), Arc::new(settings), facts)
 }
 
