@@ -107,7 +107,7 @@ pub struct WorkloadSpec {
 }
 
 /// The model and how it is named, extended and protected.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelSpec {
     /// Where the weights are: `hf://`, `s3://`, `pvc://`, `oci://` or `oci+native://`.
