@@ -61,7 +61,8 @@ pub enum LiveDetail {
 pub struct LiveDeployment {
     pub selector: BTreeMap<String, String>,
     pub pod: LivePodTemplate,
-    pub replicas: Option<i32>,
+    /// `spec.replicas` while nobody but this controller sets it; `None` as soon as someone else scales.
+    pub held_replicas: Option<i32>,
     pub status: LiveDeploymentStatus,
 }
 
@@ -101,7 +102,8 @@ pub struct LiveLeaderWorkerSet {
     pub leader: LivePodTemplate,
     pub worker: LivePodTemplate,
     pub sub_group_size: Option<i32>,
-    pub replicas: Option<i32>,
+    /// `spec.replicas` while nobody but this controller sets it; `None` as soon as someone else scales.
+    pub held_replicas: Option<i32>,
     pub ready_replicas: i32,
     pub status_replicas: i32,
     pub conditions: Vec<Condition>,

@@ -34,6 +34,17 @@ pub fn is_needed(managed: &[ManagedFieldsEntry]) -> bool {
     managed.iter().any(is_legacy) && !managed.iter().any(|it| is_apply_of(it, FIELD_MANAGER))
 }
 
+/// Whether the field at `pointer`, a JSON pointer into a set of managed fields, is set by this controller or the one
+/// it takes over from, and by nobody else: then no longer applying it would remove it.
+#[must_use]
+pub fn is_ours_alone(managed: &[ManagedFieldsEntry], pointer: &str) -> bool {
+    let sets_it = |it: &&ManagedFieldsEntry| {
+        it.fields_v1.as_ref().is_some_and(|FieldsV1(fields)| fields.pointer(pointer).is_some())
+    };
+    let mut managers = managed.iter().filter(sets_it).peekable();
+    managers.peek().is_some() && managers.all(|it| is_apply_of(it, FIELD_MANAGER) || is_legacy(it))
+}
+
 /// The managed fields after the takeover. Other managers' entries stay as they are.
 #[must_use]
 pub fn take_over(managed: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
@@ -110,5 +121,19 @@ mod tests {
         let managed = vec![entry("kubectl-edit", "Update", None, json!({"f:spec": {}}))];
         assert!(!is_needed(&managed));
         assert_eq!(take_over(managed.clone()), managed);
+    }
+
+    #[test]
+    fn a_field_is_ours_alone_until_someone_else_sets_it() {
+        let fields = || json!({"f:spec": {"f:replicas": {}}});
+        let is_ours_alone = |managed: &[ManagedFieldsEntry]| is_ours_alone(managed, "/f:spec/f:replicas");
+        let ours = entry(FIELD_MANAGER, "Apply", None, fields());
+        let autoscaler = entry("kube-controller-manager", "Update", Some("scale"), fields());
+        let status = entry("kube-controller-manager", "Update", Some("status"), json!({"f:status": {}}));
+        assert!(is_ours_alone(&[ours.clone(), status.clone()]));
+        assert!(is_ours_alone(&[entry("manager", "Update", None, fields())]));
+        assert!(!is_ours_alone(&[ours, autoscaler.clone()]));
+        assert!(!is_ours_alone(&[autoscaler]));
+        assert!(!is_ours_alone(&[status]));
     }
 }

@@ -27,6 +27,9 @@ use crate::index::Key;
 /// Flags under which an endpoint picker takes its configuration, without dashes.
 const SCHEDULER_CONFIG_FLAGS: [&str; 4] = ["config-text", "configText", "config-file", "configFile"];
 
+/// `spec.replicas` in a set of managed fields, as a JSON pointer.
+const REPLICAS_FIELD: &str = "/f:spec/f:replicas";
+
 /// The service that an object belongs to by its labels. Cluster-scoped objects name the namespace in a label.
 #[must_use]
 pub fn service_of(metadata: &ObjectMeta) -> Option<Key> {
@@ -44,7 +47,8 @@ pub fn live_child(kind: ChildKind, object: DynamicObject) -> Option<(Key, LiveCh
     let DynamicObject { types: _, metadata, data } = object;
     let service = service_of(&metadata)?;
     let managed = metadata.managed_fields.unwrap_or_default();
-    let detail = detail(kind, metadata.annotations.unwrap_or_default(), data);
+    let holds_replicas = adopt::is_ours_alone(&managed, REPLICAS_FIELD);
+    let detail = detail(kind, metadata.annotations.unwrap_or_default(), data, holds_replicas);
     let child = LiveChild {
         kind,
         namespace: metadata.namespace,
@@ -108,10 +112,17 @@ fn part<T: DeserializeOwned + Default>(data: &mut Value, path: &str) -> T {
     data.pointer_mut(path).map(Value::take).map(read).unwrap_or_default()
 }
 
-fn detail(kind: ChildKind, annotations: BTreeMap<String, String>, mut data: Value) -> LiveDetail {
+fn detail(
+    kind: ChildKind,
+    annotations: BTreeMap<String, String>,
+    mut data: Value,
+    holds_replicas: bool,
+) -> LiveDetail {
     match kind {
-        ChildKind::Deployment => LiveDetail::Deployment(Box::new(deployment(read(data)))),
-        ChildKind::LeaderWorkerSet => LiveDetail::LeaderWorkerSet(Box::new(leader_worker_set(&mut data))),
+        ChildKind::Deployment => LiveDetail::Deployment(Box::new(deployment(read(data), holds_replicas))),
+        ChildKind::LeaderWorkerSet => {
+            LiveDetail::LeaderWorkerSet(Box::new(leader_worker_set(&mut data, holds_replicas)))
+        }
         ChildKind::HorizontalPodAutoscaler => LiveDetail::HorizontalPodAutoscaler(hpa(read(data))),
         ChildKind::ScaledObject => {
             LiveDetail::ScaledObject(part::<Vec<KedaCondition>>(&mut data, "/status/conditions"))
@@ -138,7 +149,7 @@ fn detail(kind: ChildKind, annotations: BTreeMap<String, String>, mut data: Valu
     }
 }
 
-fn deployment(object: Deployment) -> LiveDeployment {
+fn deployment(object: Deployment, holds_replicas: bool) -> LiveDeployment {
     let status = object.status.unwrap_or_default();
     let conditions = status.conditions.into_iter().flatten().map(|it| LiveCondition {
         type_: it.type_,
@@ -150,7 +161,7 @@ fn deployment(object: Deployment) -> LiveDeployment {
     LiveDeployment {
         selector: spec.selector.match_labels.unwrap_or_default(),
         pod: pod_template(spec.template),
-        replicas: spec.replicas,
+        held_replicas: spec.replicas.filter(|_| holds_replicas),
         status: LiveDeploymentStatus {
             observed_generation: status.observed_generation.unwrap_or_default(),
             replicas: status.replicas.unwrap_or_default(),
@@ -191,7 +202,7 @@ fn scheduler_config_args(container: &Container) -> Vec<String> {
     Vec::new()
 }
 
-fn leader_worker_set(data: &mut Value) -> LiveLeaderWorkerSet {
+fn leader_worker_set(data: &mut Value, holds_replicas: bool) -> LiveLeaderWorkerSet {
     let template = |data: &mut Value, name: &str| {
         pod_template(part(data, &format!("/spec/leaderWorkerTemplate/{name}")))
     };
@@ -199,7 +210,7 @@ fn leader_worker_set(data: &mut Value) -> LiveLeaderWorkerSet {
         leader: template(data, "leaderTemplate"),
         worker: template(data, "workerTemplate"),
         sub_group_size: part(data, "/spec/leaderWorkerTemplate/subGroupPolicy/subGroupSize"),
-        replicas: part(data, "/spec/replicas"),
+        held_replicas: part::<Option<i32>>(data, "/spec/replicas").filter(|_| holds_replicas),
         ready_replicas: part(data, "/status/readyReplicas"),
         status_replicas: part(data, "/status/replicas"),
         conditions: part::<Vec<Condition>>(data, "/status/conditions"),

@@ -8,8 +8,7 @@ use crate::children::{Child, ChildKind};
 
 /// The LeaderWorkerSet of a multi-node workload.
 ///
-/// Without `spec.replicas` the field is left to whoever scales the groups. Without a template of its own the leader is
-/// made from the worker's.
+/// Without a template of its own the leader is made from the worker's.
 #[must_use]
 pub fn render(workload: &Workload<'_>) -> Child {
     let service = workload.service;
@@ -17,7 +16,7 @@ pub fn render(workload: &Workload<'_>) -> Child {
     let size = workload.spec.parallelism.as_ref().and_then(ParallelismSpec::size);
     let has_leader = workload.spec.template.is_some();
     let spec = LeaderWorkerSetSpec {
-        replicas: workload.spec.replicas,
+        replicas: workload.replicas(),
         leader_worker_template: LeaderWorkerTemplate {
             leader_template: has_leader.then(|| template::render(workload, PodPosition::Leader)),
             worker_template: template::render(workload, PodPosition::Worker),

@@ -92,6 +92,20 @@ impl<'a> Workload<'a> {
         }
     }
 
+    /// The replicas to apply. Those not given are left to whoever scales; as long as nobody does, the live ones stay,
+    /// because no longer applying what this controller alone has set would reset them to one.
+    #[must_use]
+    pub fn replicas(&self) -> Option<i32> {
+        let live = &self.service.facts.live;
+        let name = self.name();
+        let held = if self.is_multi_node() {
+            live.leader_worker_set(&name).and_then(|it| it.held_replicas)
+        } else {
+            live.deployment(&name).and_then(|it| it.held_replicas)
+        };
+        self.spec.replicas.or(held)
+    }
+
     /// The pod spec that the user or a preset gives for this position.
     #[must_use]
     pub const fn pod_spec(&self, position: PodPosition) -> Option<&'a PodSpec> {

@@ -9,8 +9,8 @@ use crate::children::{Child, ChildKind};
 
 /// The Deployment of a single-node workload.
 ///
-/// Without `spec.replicas` the field is left to whoever scales the Deployment. A live Deployment keeps its selector,
-/// and its pods keep the labels which that selector needs, because selectors cannot change.
+/// A live Deployment keeps its selector, and its pods keep the labels which that selector needs, because selectors
+/// cannot change.
 #[must_use]
 pub fn render(workload: &Workload<'_>) -> Child {
     let name = workload.name();
@@ -23,7 +23,7 @@ pub fn render(workload: &Workload<'_>) -> Child {
     let deployment = Deployment {
         metadata,
         spec: Some(DeploymentSpec {
-            replicas: workload.spec.replicas,
+            replicas: workload.replicas(),
             selector: LabelSelector { match_labels: Some(selector), match_expressions: None },
             strategy: workload.spec.rollout_strategy.as_ref().map(rollout::of_deployment),
             template: pods,

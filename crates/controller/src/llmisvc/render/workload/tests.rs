@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::render;
 use crate::apis::Apis;
-use crate::children::Child;
+use crate::children::{Child, ChildKind};
+use crate::live::{LiveChild, LiveDetail};
 use crate::llmisvc::combine::combine;
 use crate::llmisvc::facts::Facts;
 use crate::llmisvc::service::Service;
@@ -73,6 +74,24 @@ fn fixtures() -> Vec<(String, Service)> {
 /// Every fixture and every topology of the presets.
 fn services() -> Vec<(String, Service)> {
     [fixtures(), preset_services()].concat()
+}
+
+/// A live object of the service under test.
+fn live(kind: ChildKind, name: &str, detail: LiveDetail) -> LiveChild {
+    LiveChild {
+        kind,
+        namespace: None,
+        name: name.to_owned(),
+        uid: String::new(),
+        owner_uid: None,
+        service: String::new(),
+        resource_version: String::new(),
+        generation: 1,
+        deleting: false,
+        digest: 0,
+        adoptable: false,
+        detail,
+    }
 }
 
 fn bodies(children: Vec<Child>) -> Vec<Value> {

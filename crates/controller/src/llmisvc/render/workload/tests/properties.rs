@@ -6,9 +6,9 @@ use llmd_api::meta;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{service, services};
+use super::{live, service, services};
 use crate::children::{Child, ChildKind};
-use crate::live::{LiveChild, LiveDeployment, LiveDetail};
+use crate::live::{LiveDeployment, LiveDetail};
 use crate::llmisvc::render::workload::render;
 use crate::llmisvc::service::Service;
 
@@ -156,20 +156,8 @@ fn no_container_sets_a_variable_twice() {
 /// The service with a live main Deployment that has this selector.
 fn with_live_selector(mut service: Service, selector: Labels) -> Service {
     let detail = LiveDetail::Deployment(Box::new(LiveDeployment { selector, ..Default::default() }));
-    service.facts.live.children.push(LiveChild {
-        kind: ChildKind::Deployment,
-        namespace: Some(service.namespace.clone()),
-        name: service.names().workload(),
-        uid: String::new(),
-        owner_uid: None,
-        service: service.name.clone(),
-        resource_version: String::new(),
-        generation: 1,
-        deleting: false,
-        digest: 0,
-        adoptable: false,
-        detail,
-    });
+    let name = service.names().workload();
+    service.facts.live.children.push(live(ChildKind::Deployment, &name, detail));
     service
 }
 

@@ -6,10 +6,10 @@ use llmd_api::meta;
 use llmd_api::serving::conditions;
 use serde_json::{Value, json};
 
-use super::service;
+use super::{live, service};
 use crate::apis::Apis;
 use crate::children::ChildKind;
-use crate::live::{LiveChild, LiveDetail, LiveLeaderWorkerSet};
+use crate::live::{LiveChild, LiveDeployment, LiveDetail, LiveLeaderWorkerSet};
 use crate::llmisvc::facts::accounts::Account;
 use crate::llmisvc::render::workload::{Mode, check, render};
 use crate::llmisvc::service::Service;
@@ -56,6 +56,20 @@ fn replicas_are_left_alone_unless_given() {
     let replicas = |spec: &str| main_deployment(&with_spec(spec))["spec"]["replicas"].clone();
     assert_eq!(replicas(&format!("{{template: {POD}}}")), Value::Null);
     assert_eq!(replicas(&format!("{{template: {POD}, replicas: 0}}")), 0);
+}
+
+#[test]
+fn replicas_that_nobody_else_sets_stay_when_they_are_no_longer_given() {
+    let replicas = |spec: &str, held_replicas: Option<i32>| {
+        let deployment = LiveDeployment { held_replicas, ..Default::default() };
+        let detail = LiveDetail::Deployment(Box::new(deployment));
+        let mut service = with_spec(spec);
+        service.facts.live.children.push(live(ChildKind::Deployment, "qwen-kserve", detail));
+        main_deployment(&service)["spec"]["replicas"].clone()
+    };
+    assert_eq!(replicas(&format!("{{template: {POD}}}"), Some(5)), 5);
+    assert_eq!(replicas(&format!("{{template: {POD}}}"), None), Value::Null);
+    assert_eq!(replicas(&format!("{{template: {POD}, replicas: 2}}"), Some(5)), 2);
 }
 
 #[test]
@@ -214,20 +228,7 @@ fn a_live_group_keeps_its_sub_groups_or_their_absence() {
 /// A live LeaderWorkerSet of the prefill workload.
 fn live_group(sub_group_size: Option<i32>) -> LiveChild {
     let set = LiveLeaderWorkerSet { sub_group_size, ..Default::default() };
-    LiveChild {
-        kind: ChildKind::LeaderWorkerSet,
-        namespace: Some("models".to_owned()),
-        name: "qwen-kserve-mn-prefill".to_owned(),
-        uid: String::new(),
-        owner_uid: None,
-        service: "qwen".to_owned(),
-        resource_version: String::new(),
-        generation: 1,
-        deleting: false,
-        digest: 0,
-        adoptable: false,
-        detail: LiveDetail::LeaderWorkerSet(Box::new(set)),
-    }
+    live(ChildKind::LeaderWorkerSet, "qwen-kserve-mn-prefill", LiveDetail::LeaderWorkerSet(Box::new(set)))
 }
 
 #[test]
