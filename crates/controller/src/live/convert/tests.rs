@@ -54,7 +54,7 @@ fn of_a_deployment_only_what_is_decided_on_is_kept() {
     assert_eq!(deployment.pod.storage_initializer_image.as_deref(), Some("init:1"));
     assert!(deployment.pod.storage_initializer_has_hf_env);
     assert_eq!(deployment.pod.scheduler_config_args, ["--config-text", "text"]);
-    assert_eq!((deployment.replicas, deployment.status.available_replicas), (Some(3), 2));
+    assert_eq!((deployment.held_replicas, deployment.status.available_replicas), (None, 2));
     assert_eq!(deployment.status.conditions[0].type_, "Available");
 }
 
@@ -71,7 +71,10 @@ fn a_configuration_behind_an_equals_sign_is_one_word() {
 #[test]
 fn leader_worker_sets_are_read_without_their_whole_schema() {
     let body = json!({
-        "metadata": {"name": "chat-kserve-mn"},
+        "metadata": {"name": "chat-kserve-mn", "managedFields": [{
+            "manager": FIELD_MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {"f:replicas": {}}},
+        }]},
         "spec": {"replicas": 2, "leaderWorkerTemplate": {
             "subGroupPolicy": {"subGroupSize": 4},
             "workerTemplate": {"spec": {"containers": [], "initContainers": [{"name": "storage-initializer", "image": "init:1"}]}},
@@ -79,7 +82,7 @@ fn leader_worker_sets_are_read_without_their_whole_schema() {
         "status": {"readyReplicas": 1, "replicas": 2},
     });
     let LiveDetail::LeaderWorkerSet(set) = child(ChildKind::LeaderWorkerSet, body).detail else { panic!() };
-    assert_eq!((set.sub_group_size, set.replicas, set.ready_replicas), (Some(4), Some(2), 1));
+    assert_eq!((set.sub_group_size, set.held_replicas, set.ready_replicas), (Some(4), Some(2), 1));
     assert_eq!(set.worker.storage_initializer_image.as_deref(), Some("init:1"));
     assert_eq!(set.leader, LivePodTemplate::default());
 }
