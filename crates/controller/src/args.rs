@@ -41,9 +41,9 @@ pub struct Args {
     /// Address that the webhooks bind.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     pub webhook_bind_address: IpAddr,
-    /// Folder with tls.crt and tls.key for the webhooks.
-    #[arg(long, default_value = "/tmp/k8s-webhook-server/serving-certs")]
-    pub webhook_cert_dir: PathBuf,
+    /// Folder with tls.crt and tls.key for the webhooks; without it a certificate of the installation's own authority.
+    #[arg(long)]
+    pub webhook_cert_dir: Option<PathBuf>,
     /// Lowest TLS version of the webhooks, by Go's name.
     #[arg(long, default_value = "")]
     pub tls_min_version: String,

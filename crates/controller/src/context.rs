@@ -25,7 +25,9 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::settings::{ClusterSettings, Installation};
 use crate::watch::gateway_services::GatewayServices;
+use crate::watch::local_models::LocalModels;
 use crate::watch::objects::Store;
+use crate::webhook::{Cluster, LocalModelCache};
 
 /// Time in which further changes of a config's users are gathered.
 const USERS_DELAY: Duration = Duration::from_secs(1);
@@ -72,6 +74,9 @@ pub struct Shared {
     pub pools: Arc<Store<pool_v1::InferencePool>>,
     pub pools_v1alpha2: Arc<Store<pool_v1alpha2::InferencePool>>,
     pub gateway_services: GatewayServices,
+    pub local_models: LocalModels,
+    pub installation: Arc<Installation>,
+    pub keep_presets: bool,
     pub live: LiveStore,
     pub index: Index,
     pub settings: ArcSwap<ClusterSettings>,
@@ -82,10 +87,10 @@ pub struct Shared {
 }
 
 impl Caches {
-    /// Empty caches.
+    /// Empty caches. `keep_presets` refuses the deletion of well-known presets.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(installation: Arc<Installation>, keep_presets: bool) -> Self {
+        Self(Arc::new(Shared { installation, keep_presets, ..Shared::default() }))
     }
 
     /// The service of this name.
@@ -176,5 +181,27 @@ impl RoutingSource for Caches {
 
     fn services(&self, namespace: &str) -> Vec<Arc<LLMInferenceService>> {
         self.services.in_namespace(namespace)
+    }
+}
+
+impl Cluster for Caches {
+    fn installation(&self) -> Arc<Installation> {
+        Arc::clone(&self.installation)
+    }
+
+    fn settings(&self) -> Arc<ClusterSettings> {
+        self.settings.load_full()
+    }
+
+    fn apis(&self) -> Apis {
+        (**self.apis.load()).clone()
+    }
+
+    fn local_model_caches(&self, namespace: &str) -> Vec<LocalModelCache> {
+        [self.local_models.in_namespace(namespace), self.local_models.in_namespace("")].concat()
+    }
+
+    fn protects_presets(&self) -> bool {
+        self.keep_presets
     }
 }

@@ -131,7 +131,7 @@ fn blocked_message(status: &LLMInferenceServiceConfigStatus) -> String {
 }
 
 fn error(what: &'static str, source: kube::Error) -> Error {
-    Error::Config { what, source: Box::new(source) }
+    Error::Config { what, source: source.into() }
 }
 
 async fn set_finalizers(

@@ -8,19 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use kube::Client;
 use kube::core::ApiResource;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
-use llmd_common::backoff::Backoff;
 use llmd_common::ready::Readiness;
-use llmd_common::report::Report;
 use llmd_common::serve::{Limits, serve};
 use llmd_common::shutdown::Shutdown;
 use llmd_common::{admin, metrics as common_metrics};
 use prometheus::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::watch::channel as watch_channel;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,11 +27,10 @@ use crate::context::{Caches, Context};
 use crate::events::Events;
 use crate::index::{Key, Reference};
 use crate::lease::Election;
-use crate::llmisvc::facts::certificate::CertificateIssuer;
 use crate::llmisvc::reconcile::reconcile;
 use crate::llmisvcconfig;
 use crate::metrics::Metrics;
-use crate::pki;
+use crate::serving;
 use crate::storage_version;
 use crate::watch::children::{self, Children};
 use crate::watch::gateway_services;
@@ -58,9 +53,10 @@ pub async fn start(
 ) -> anyhow::Result<()> {
     let registry = Registry::new();
     common_metrics::register_process(&registry);
+    let installation = Arc::new(settings.installation.clone());
     let context = Context {
-        installation: Arc::new(settings.installation.clone()),
-        caches: Caches::new(),
+        caches: Caches::new(Arc::clone(&installation), settings.keep_presets),
+        installation,
         applied: Arc::new(Applied::default()),
         certificates: Arc::default(),
         events: Events::new(client.clone(), &settings.identity),
@@ -72,7 +68,7 @@ pub async fn start(
     let tasks = TaskTracker::new();
     let stop = shutdown.draining().child_token();
     let synced = watch_all(&context, &tasks, &stop);
-    tasks.spawn(certify(context.clone(), tasks.clone(), stop.clone()));
+    serving::start(settings, &context, readiness, shutdown, &tasks, &stop).await?;
     let election = settings.lease.as_ref().map(|name| {
         let namespace = &context.installation.system_namespace;
         Election::new(context.client.clone(), namespace, name, settings.identity.clone())
@@ -152,27 +148,6 @@ fn watch_all(context: &Context, tasks: &TaskTracker, stop: &CancellationToken) -
     let kinds = OptionalKinds::new(context.clone(), tasks.clone(), stop.clone());
     tasks.spawn(kinds.follow(optional));
     synced
-}
-
-/// Reads or makes the installation's certificate authority, and follows it until `stop`.
-async fn certify(context: Context, tasks: TaskTracker, stop: CancellationToken) {
-    let namespace = context.installation.system_namespace.clone();
-    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
-    let authority = loop {
-        match pki::store::ensure(&context.client, &namespace, Timestamp::now()).await {
-            Ok(authority) => break authority,
-            Err(error) => tracing::warn!(error = %Report(&error), "no certificate authority yet"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(backoff.next_delay(0.0)) => {}
-        }
-    };
-    let (sender, receiver) = watch_channel(Arc::new(authority));
-    tasks.spawn(pki::store::follow(context.client.clone(), namespace, sender, stop.clone()));
-    if context.certificates.set(CertificateIssuer::new(receiver)).is_ok() {
-        context.caches.wake_all();
-    }
 }
 
 /// What the leader does.

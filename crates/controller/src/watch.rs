@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 
 pub mod children;
 pub mod gateway_services;
+pub mod local_models;
 pub mod named;
 pub mod objects;
 pub mod optional;

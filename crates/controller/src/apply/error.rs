@@ -3,6 +3,7 @@
 use kube::Error;
 
 use crate::children::{Child, ChildKind};
+use crate::fault::Fault;
 use crate::index::Key;
 
 /// A failure at one object.
@@ -24,7 +25,7 @@ pub enum ApplyError {
         name: String,
         verb: &'static str,
         #[source]
-        source: Box<Error>,
+        source: Fault,
     },
 }
 
@@ -34,7 +35,7 @@ fn crd(kind: ChildKind) -> String {
 
 impl ApplyError {
     pub(super) fn of(child: &Child, verb: &'static str, source: Error) -> Self {
-        Self::Request { kind: child.kind, name: child.name.clone(), verb, source: Box::new(source) }
+        Self::Request { kind: child.kind, name: child.name.clone(), verb, source: source.into() }
     }
 
     /// The kind of the object.
@@ -62,7 +63,7 @@ impl ApplyError {
     pub fn retry(&self) -> bool {
         match self {
             Self::NotServed { .. } | Self::NotControlled { .. } => false,
-            Self::Request { source, .. } => !matches!(&**source, Error::Api(status) if status.code == 422),
+            Self::Request { source, .. } => source.code() != Some(422),
         }
     }
 

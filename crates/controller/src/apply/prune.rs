@@ -49,7 +49,7 @@ pub async fn delete(context: &Context, owner: &Owner, child: &LiveChild) -> Resu
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
         Err(source) => {
             let (kind, name) = (child.kind, child.name.clone());
-            return Err(ApplyError::Request { kind, name, verb: "delete", source: Box::new(source) });
+            return Err(ApplyError::Request { kind, name, verb: "delete", source: source.into() });
         }
     }
     context.applied.set(&owner.key, child.kind, &child.name, None);

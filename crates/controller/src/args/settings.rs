@@ -17,7 +17,7 @@ pub struct Settings {
     pub metrics_addr: Option<SocketAddr>,
     pub health_addr: Option<SocketAddr>,
     pub webhook_addr: SocketAddr,
-    pub webhook_cert_dir: PathBuf,
+    pub webhook_cert_dir: Option<PathBuf>,
     /// Refuse the deletion of well-known presets.
     pub keep_presets: bool,
     /// Name of the lease; `None` = this process works alone.

@@ -14,9 +14,10 @@ use llmd_api::serving::status::ConfigSource;
 use llmd_api::serving::v1alpha2::LLMInferenceService;
 use serde_json::json;
 
-use super::reconcile::{Accepted, Error};
+use super::reconcile::Accepted;
 use super::section::SectionError;
 use crate::context::Context;
+use crate::fault::Fault;
 use crate::index::Key;
 use crate::live::convert::hash_json;
 
@@ -29,7 +30,7 @@ pub async fn validate(
     key: &Key,
     object: &LLMInferenceService,
     effective: &Accepted,
-) -> Result<Option<SectionError>, Error> {
+) -> Result<Option<SectionError>, Fault> {
     if object.metadata.annotations.as_ref().is_some_and(meta::is_stopped) || effective.applied.is_empty() {
         return Ok(None);
     }
@@ -60,7 +61,7 @@ pub async fn validate(
             );
             Ok(Some(SectionError::new(types::PRESETS_COMBINED, "InvalidRenderedConfig", message)))
         }
-        Err(source) => Err(Error::Validate(Box::new(source))),
+        Err(source) => Err(source.into()),
     }
 }
 

@@ -63,7 +63,7 @@ pub async fn finalize(
 }
 
 fn error(what: &'static str, source: kube::Error) -> Error {
-    Error::Service { what, source: Box::new(source) }
+    Error::Service { what, source: source.into() }
 }
 
 async fn set_finalizers(

@@ -28,6 +28,7 @@ use super::write_status::write_status;
 use crate::apply::{ApplyError, Outcome, apply};
 use crate::context::Context;
 use crate::events::{self, Note};
+use crate::fault::Fault;
 use crate::index::Key;
 use crate::llmisvc::render::{render, storage};
 use crate::pki::PkiError;
@@ -54,7 +55,7 @@ pub enum Done {
 pub enum Error {
     /// The surroundings of the service could not be read.
     #[error("cannot read what the service depends on")]
-    Gather(#[source] Box<kube::Error>),
+    Gather(#[source] Fault),
     /// The installation's certificate authority is not read yet.
     #[error("the installation's certificate authority is not there yet")]
     NoAuthority,
@@ -63,7 +64,7 @@ pub enum Error {
     Certificate(#[source] Box<PkiError>),
     /// The API server could not judge the effective spec.
     #[error("cannot validate the effective spec")]
-    Validate(#[source] Box<kube::Error>),
+    Validate(#[source] Fault),
     /// An object could not be written.
     #[error("cannot bring the objects of the service into the cluster")]
     Apply(#[source] Box<ApplyError>),
@@ -72,14 +73,14 @@ pub enum Error {
     Config {
         what: &'static str,
         #[source]
-        source: Box<kube::Error>,
+        source: Fault,
     },
     /// The status or the finalizer could not be written.
     #[error("cannot write the {what} of the service")]
     Service {
         what: &'static str,
         #[source]
-        source: Box<kube::Error>,
+        source: Fault,
     },
 }
 
@@ -121,11 +122,18 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
         Ok(accepted) => accepted,
         Err(failure) => return report_uncombined(context, key, &object, failure).await,
     };
-    if let Some(failure) = dry_run::validate(context, key, &object, &effective).await? {
-        return report_uncombined(context, key, &object, failure).await;
+    match dry_run::validate(context, key, &object, &effective).await {
+        Ok(None) => {}
+        Ok(Some(failure)) => return report_uncombined(context, key, &object, failure).await,
+        Err(fault) => {
+            let failure =
+                SectionError::new(types::PRESETS_COMBINED, "ValidationUnavailable", fault.to_string());
+            report_uncombined(context, key, &object, failure.unknown()).await?;
+            return Err(Error::Validate(fault));
+        }
     }
     let facts =
-        gather(context, key, &object, &effective.spec).await.map_err(|it| Error::Gather(Box::new(it)))?;
+        gather(context, key, &object, &effective.spec).await.map_err(|it| Error::Gather(it.into()))?;
     let mut service =
         Service::new(&object, effective.spec.clone(), Arc::clone(&context.installation), settings, facts);
     let renewal = certify(context, &mut service)?;

@@ -29,7 +29,7 @@ pub async fn write_status(
     }
     let resource = ApiResource::erase::<LLMInferenceService>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &key.namespace, &resource);
-    let error = |source| Error::Service { what: "status", source: Box::new(source) };
+    let error = |source: kube::Error| Error::Service { what: "status", source: source.into() };
     let mut version = object.metadata.resource_version.clone();
     for _ in 0..ATTEMPTS {
         let mut body = DynamicObject::new(&key.name, &resource).within(&key.namespace);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use kube::api::DynamicObject;
-use kube::core::ApiResource;
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::Event;
 use llmd_api::gateway::{Gateway, GatewayClass, HTTPRoute};
 use llmd_api::inference::{pool_v1, pool_v1alpha2};
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::children::{self, Children};
+use super::local_models::{Models, Scope};
 use super::objects::{Cached, Objects, Store};
 use super::services::key_of;
 use super::{Sink, Target, run};
@@ -42,13 +43,15 @@ pub enum OptionalKind {
     Child(ChildKind),
     Gateway,
     GatewayClass,
+    LocalModels(Scope),
 }
 
 impl OptionalKind {
     /// Every optional kind.
     pub fn all() -> impl Iterator<Item = Self> {
         let children = ChildKind::ALL.into_iter().filter(|it| !it.is_builtin()).map(Self::Child);
-        children.chain([Self::Gateway, Self::GatewayClass])
+        let models = [Scope::Cluster, Scope::Namespace].map(Self::LocalModels);
+        children.chain([Self::Gateway, Self::GatewayClass]).chain(models)
     }
 
     /// How clients address objects of this kind.
@@ -58,6 +61,10 @@ impl OptionalKind {
             Self::Child(kind) => kind.api_resource(),
             Self::Gateway => ApiResource::erase::<Gateway>(&()),
             Self::GatewayClass => ApiResource::erase::<GatewayClass>(&()),
+            Self::LocalModels(Scope::Cluster) => local_models("LocalModelCache", "localmodelcaches"),
+            Self::LocalModels(Scope::Namespace) => {
+                local_models("LocalModelNamespaceCache", "localmodelnamespacecaches")
+            }
         }
     }
 
@@ -68,7 +75,7 @@ impl OptionalKind {
                 kind @ (ChildKind::HttpRoute | ChildKind::InferencePool | ChildKind::InferencePoolV1Alpha2),
             ) => Target::all(kind.api_resource()),
             Self::Child(kind) => children::target(kind),
-            Self::Gateway | Self::GatewayClass => Target::all(self.api_resource()),
+            Self::Gateway | Self::GatewayClass | Self::LocalModels(_) => Target::all(self.api_resource()),
         }
     }
 
@@ -78,6 +85,7 @@ impl OptionalKind {
             Self::GatewayClass => {
                 referenced(&caches.gateway_classes, caches, |it| Reference::GatewayClass(it.name))
             }
+            Self::LocalModels(scope) => Box::new(Models::new(scope, caches.clone())),
             Self::Child(kind) => {
                 let owned = Children::new(kind, caches.clone());
                 match kind {
@@ -117,8 +125,14 @@ impl OptionalKind {
             }
             Self::Gateway => caches.gateways.clear(),
             Self::GatewayClass => caches.gateway_classes.clear(),
+            Self::LocalModels(scope) => Models::clear(scope, caches),
         }
     }
+}
+
+/// KServe's kinds of caches of models on nodes.
+fn local_models(kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("serving.kserve.io", "v1alpha1", kind), plural)
 }
 
 /// A cache whose changes wake the services that refer to the object.
@@ -271,7 +285,7 @@ impl OptionalKinds {
         let ready = self.watched.iter().filter(|(_, it)| it.synced.is_cancelled());
         let children = ready.filter_map(|(kind, _)| match kind {
             OptionalKind::Child(kind) => Some(*kind),
-            OptionalKind::Gateway | OptionalKind::GatewayClass => None,
+            OptionalKind::Gateway | OptionalKind::GatewayClass | OptionalKind::LocalModels(_) => None,
         });
         let apis = Apis::new(children, minor);
         if *self.context.caches.apis.load_full() != apis {
