@@ -45,10 +45,13 @@ pub struct Outcome {
 /// What was applied last, by service: how often is answered from memory instead of the API server.
 #[derive(Debug, Default)]
 pub struct Applied {
-    records: Mutex<HashMap<Key, BTreeMap<(ChildKind, String), Record>>>,
+    records: Mutex<HashMap<Key, Records>>,
     /// The effective specs that the API server accepted.
     accepted: Mutex<HashMap<Key, u64>>,
 }
+
+/// The objects of one service.
+type Records = BTreeMap<(ChildKind, String), Record>;
 
 /// The last apply of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]

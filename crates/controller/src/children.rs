@@ -126,7 +126,7 @@ impl ChildKind {
 }
 
 /// One object to apply.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Child {
     pub kind: ChildKind,
     /// `None` for a cluster-scoped object.

@@ -95,8 +95,8 @@ mod tests {
         index.set(&b, BTreeSet::from([gateway.clone()]));
         assert_eq!(index.services(&gateway), [a.clone(), b.clone()]);
         index.set(&a, BTreeSet::from([config.clone()]));
-        assert_eq!(index.services(&gateway), [b.clone()]);
-        assert_eq!(index.services(&config), [a.clone()]);
+        assert_eq!(index.services(&gateway), std::slice::from_ref(&b));
+        assert_eq!(index.services(&config), std::slice::from_ref(&a));
         for service in [&a, &b] {
             index.set(service, BTreeSet::new());
         }

@@ -57,7 +57,7 @@ pub enum LiveDetail {
 }
 
 /// A Deployment.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LiveDeployment {
     pub selector: BTreeMap<String, String>,
     pub pod: LivePodTemplate,

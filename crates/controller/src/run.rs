@@ -224,7 +224,7 @@ async fn work(context: &Context, duties: Duties) {
         migration,
         services.work(duties.concurrency, move |key: Key| {
             let context = for_services.clone();
-            async move { reconcile(&context, &key).await }
+            async move { Box::pin(reconcile(&context, &key)).await }
         }),
         configs.work(1, move |key: Key| {
             let context = for_configs.clone();

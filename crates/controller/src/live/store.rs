@@ -240,7 +240,7 @@ mod tests {
         let name = Key::new("team", "chat-0");
         assert_eq!(store.observe_pod(name.clone(), pod("10.0.0.1")), Some(chat()));
         assert_eq!(store.observe_pod(name.clone(), pod("10.0.0.1")), None);
-        assert_eq!(store.observe_pod(name.clone(), pod("10.0.0.2")), Some(chat()));
+        assert_eq!(store.observe_pod(name, pod("10.0.0.2")), Some(chat()));
         assert_eq!(store.of(&chat()).pod_ips, ["10.0.0.2".parse::<IpAddr>().unwrap()]);
         store.retain_pods(&HashSet::new());
         assert!(store.of(&chat()).pod_ips.is_empty());

@@ -24,6 +24,7 @@ use super::section::SectionError;
 use super::service::Service;
 use super::status::events::{StatusEvent, transition, warnings};
 use super::status::{Progress, not_combined, status};
+use super::validate::validate;
 use super::write_status::write_status;
 use crate::apply::{ApplyError, Outcome, apply};
 use crate::context::Context;
@@ -122,6 +123,9 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
         Ok(accepted) => accepted,
         Err(failure) => return report_uncombined(context, key, &object, failure).await,
     };
+    if let Some(failure) = invalid(&object, &effective) {
+        return report_uncombined(context, key, &object, failure).await;
+    }
     match dry_run::validate(context, key, &object, &effective).await {
         Ok(None) => {}
         Ok(Some(failure)) => return report_uncombined(context, key, &object, failure).await,
@@ -181,6 +185,20 @@ fn accept(
     let message = format!("Service is stopped with warning: {}", Report(&error));
     let raw = Accepted { spec: object.spec.clone(), ..Accepted::default() };
     Ok((raw, vec![SectionError::new(types::PRESETS_COMBINED, STOPPED, message)]))
+}
+
+/// What admission would refuse about the service with its effective spec: configs may not bring in what a user may not
+/// write, and admission may be switched off.
+fn invalid(object: &LLMInferenceService, effective: &Accepted) -> Option<SectionError> {
+    if object.metadata.annotations.as_ref().is_some_and(meta::is_stopped) {
+        return None;
+    }
+    let metadata = object.metadata.clone();
+    let service = LLMInferenceService { metadata, spec: effective.spec.clone(), status: None };
+    let errors = validate(&service, None).errors;
+    let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    (!texts.is_empty())
+        .then(|| SectionError::new(types::PRESETS_COMBINED, "InvalidRenderedConfig", texts.join("; ")))
 }
 
 /// Reports what keeps the service from having an effective spec. Its objects stay as they are.

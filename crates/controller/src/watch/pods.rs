@@ -38,7 +38,7 @@ impl Pods {
         Self { caches, listed: HashSet::new() }
     }
 
-    fn observe(&self, name: Key, object: DynamicObject) {
+    fn observe(&self, name: Key, object: &DynamicObject) {
         let Some(service) = service_of(&object.metadata) else { return };
         let status: PodStatus = object
             .data
@@ -57,10 +57,10 @@ impl Sink for Pods {
     fn take(&mut self, event: Event<DynamicObject>) {
         let name = |it: &DynamicObject| Key::new(it.namespace().unwrap_or_default(), it.name_any());
         match event {
-            Event::Apply(it) => self.observe(name(&it), it),
+            Event::Apply(it) => self.observe(name(&it), &it),
             Event::InitApply(it) => {
                 self.listed.insert(name(&it));
-                self.observe(name(&it), it);
+                self.observe(name(&it), &it);
             }
             Event::Delete(it) => self.caches.live.forget_pod(&name(&it)),
             Event::Init => self.listed.clear(),
