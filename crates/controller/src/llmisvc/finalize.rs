@@ -106,19 +106,28 @@ async fn report_waiting(
     write_status(context, key, object, &next).await.map(drop)
 }
 
+/// Removes the cluster-wide binding that KServe's controller left, once this controller's own is there.
+///
+/// # Errors
+/// When the API server refuses or cannot be reached.
+pub async fn remove_legacy_binding(context: &Context, key: &Key) -> Result<(), Error> {
+    let name = Names::new(&key.namespace, &key.name).legacy_auth_binding();
+    remove_binding(context, key, &name).await.map_err(|source| error("bindings", source))
+}
+
 /// Removes the cluster-wide bindings of the service's endpoint picker: this controller's and the one that KServe's
 /// controller may have left.
 ///
 /// # Errors
 /// When the API server refuses or cannot be reached.
-pub async fn remove_auth_bindings(context: &Context, key: &Key) -> kube::Result<()> {
+async fn remove_auth_bindings(context: &Context, key: &Key) -> kube::Result<()> {
     let names = Names::new(&key.namespace, &key.name);
     remove_binding(context, key, &names.auth_binding()).await?;
     remove_binding(context, key, &names.legacy_auth_binding()).await
 }
 
 /// Removes the binding `name` if it binds an account of this service: KServe's name can be another service's.
-pub async fn remove_binding(context: &Context, key: &Key, name: &str) -> kube::Result<()> {
+async fn remove_binding(context: &Context, key: &Key, name: &str) -> kube::Result<()> {
     let api: Api<ClusterRoleBinding> = Api::all(context.client.clone());
     let Some(binding) = api.get_opt(name).await? else { return Ok(()) };
     let is_named = binding.labels().get(meta::NAME) == Some(&key.name);

@@ -27,6 +27,7 @@ use super::status::{Progress, not_combined, status};
 use super::validate::validate;
 use super::write_status::write_status;
 use crate::apply::{ApplyError, Outcome, apply};
+use crate::children::ChildKind;
 use crate::context::Context;
 use crate::events::{self, Note};
 use crate::fault::Fault;
@@ -151,6 +152,9 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
         failures.extend(outcome.failures.iter().map(|it| failure_of(it, &children)));
         outcome
     };
+    if outcome.created.iter().any(|(kind, _)| *kind == ChildKind::ClusterRoleBinding) {
+        finalize::remove_legacy_binding(context, key).await?;
+    }
     service.facts.live = context.caches.live.of(key);
     report(context, key, &object, &service, &effective, &failures, &outcome).await?;
     conclude(&failures, outcome, renewal)
