@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use llmd_api::serving::conversion;
-use llmd_api::serving::v1alpha2::LLMInferenceService;
+use llmd_api::serving::v1alpha2::{LLMInferenceService, WorkloadSpec};
 use llmd_controller::llmisvc::combine::CombineError;
 use llmd_controller::offline::{self, Plan, PlanError};
 use llmd_controller::presets::{ConfigSet, PresetError};
@@ -41,8 +41,11 @@ pub enum Error {
     #[error(transparent)]
     Conversion(#[from] conversion::ConversionError),
     /// A field of the service has the wrong type.
-    #[error("the LLMInferenceService is not valid: {0}")]
-    Service(#[source] serde_json::Error),
+    #[error("the LLMInferenceService is not valid")]
+    Service(#[source] Box<serde_path_to_error::Error<serde_json::Error>>),
+    /// The accompanying `inferenceservice-config` holds something else than texts.
+    #[error("the data of the ConfigMap is not a list of texts")]
+    ConfigMap(#[source] serde_json::Error),
     /// A preset folder or an accompanying config.
     #[error(transparent)]
     Preset(#[from] PresetError),
@@ -54,7 +57,7 @@ pub enum Error {
     Plan(#[from] PlanError),
     /// A preset is missing that this program does not ship.
     #[error("{0}: add its file to a folder and pass --preset FOLDER")]
-    NoConfig(#[source] CombineError),
+    NoConfig(CombineError),
 }
 
 /// What was read: the service, and what else its plan depends on.
@@ -97,14 +100,19 @@ pub fn read(args: &ManifestArgs) -> Result<Manifest, Error> {
     }
     let settings =
         of_kind("ConfigMap").find(|it| it["metadata"]["name"] == llmd_controller::settings::CONFIG_MAP);
-    let data =
-        settings.map(|it| serde_json::from_value(it["data"].clone())).transpose().map_err(Error::Service)?;
+    let data = settings
+        .map(|it| serde_json::from_value(it["data"].clone()))
+        .transpose()
+        .map_err(Error::ConfigMap)?;
     Ok(Manifest { service, configs, settings: ClusterSettings::parse(&data.unwrap_or_default())? })
 }
 
 fn parse(service: &Value) -> Result<LLMInferenceService, Error> {
     let service = conversion::convert(service.clone(), VERSION)?;
-    serde_json::from_value(service).map_err(Error::Service)
+    let wrong = |error| Error::Service(Box::new(error));
+    // The fields of the main workload lie flat in the spec, where errors lose their path: they are read alone first.
+    serde_path_to_error::deserialize::<_, WorkloadSpec>(&service["spec"]).map_err(wrong)?;
+    serde_path_to_error::deserialize(service).map_err(wrong)
 }
 
 impl Manifest {

@@ -7,6 +7,7 @@ mod cluster;
 mod faults;
 mod kubernetes;
 mod lifecycle;
+mod manifest;
 mod openai_client;
 mod operator;
 mod request_path;
