@@ -64,7 +64,7 @@ pub struct Args {
     #[arg(long, default_value = "1h", value_parser = parse_duration)]
     pub storage_migration_timeout: Duration,
     /// Time between two attempts of that migration.
-    #[arg(long, default_value = "1m", value_parser = parse_duration)]
+    #[arg(long, default_value = "30s", value_parser = parse_duration)]
     pub storage_migration_poll_interval: Duration,
     /// Make PodMonitors and ServiceMonitors where their CRDs exist.
     #[arg(long, action = Set, default_value_t = false, value_parser = parse_bool)]
