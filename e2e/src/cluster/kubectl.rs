@@ -1,7 +1,7 @@
 //! `kubectl` as the cluster's administrator.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -39,6 +39,18 @@ impl Cluster {
     /// # Errors
     /// When it fails; the message is what it printed on standard error.
     pub fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
+        Ok(String::from_utf8(self.succeed(arguments, input)?.stdout)?)
+    }
+
+    /// As [`Self::kubectl_with_input`], but returns what it printed on standard error: warnings of the API server.
+    ///
+    /// # Errors
+    /// When it fails; the message is what it printed on standard error.
+    pub fn kubectl_warnings(&self, arguments: &[&str], input: &str) -> Result<String> {
+        Ok(String::from_utf8(self.succeed(arguments, input)?.stderr)?)
+    }
+
+    fn succeed(&self, arguments: &[&str], input: &str) -> Result<Output> {
         let mut process = Command::new(self.bin.join("kubectl"))
             .arg(format!("--kubeconfig={}", self.kubeconfig().display()))
             .arg(format!("--cache-dir={}", self.dir().join("kubectl-cache").display()))
@@ -57,6 +69,6 @@ impl Cluster {
         if !output.status.success() {
             bail!("kubectl {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
-        Ok(String::from_utf8(output.stdout)?)
+        Ok(output)
     }
 }

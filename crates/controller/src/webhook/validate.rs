@@ -2,6 +2,7 @@
 
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, Operation};
+use llmd_api::meta::ALLOW_CONFIG_DELETION;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -31,7 +32,8 @@ pub(super) fn config(request: &AdmissionRequest<DynamicObject>, cluster: &dyn Cl
     let installation = cluster.installation();
     if request.operation == Operation::Delete {
         let namespace = request.namespace.as_deref().unwrap_or_default();
-        return validate_config_deletion(namespace, &request.name, &installation, cluster.protects_presets());
+        let protect = cluster.protects_presets() && !allows_deletion(request);
+        return validate_config_deletion(namespace, &request.name, &installation, protect);
     }
     let Some(object) = object(request).filter(|_| !is_being_deleted(request)) else {
         return Verdict::default();
@@ -55,6 +57,12 @@ fn surroundings(cluster: &dyn Cluster) -> Surroundings<'_> {
 /// The last updates of an object that is being deleted only remove finalizers, and must succeed.
 fn is_being_deleted(request: &AdmissionRequest<DynamicObject>) -> bool {
     request.object.as_ref().is_some_and(|it| it.metadata.deletion_timestamp.is_some())
+}
+
+/// Whether the annotation of the stored config says that it may go.
+fn allows_deletion(request: &AdmissionRequest<DynamicObject>) -> bool {
+    let annotations = request.old_object.as_ref().and_then(|it| it.metadata.annotations.as_ref());
+    annotations.and_then(|it| it.get(ALLOW_CONFIG_DELETION)).is_some_and(|it| it.eq_ignore_ascii_case("true"))
 }
 
 /// The stored object of an update. One that an earlier version of the rules let in and that cannot be read forbids

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use llmd_api::meta::ALLOW_CONFIG_DELETION;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
 use serde_json::json;
 
@@ -59,8 +60,8 @@ pub fn validate_config_deletion(
         verdict.error(FieldError::forbidden(
             "metadata.name",
             format!(
-                "{name} is a preset of the installation and services may need it: to delete it nevertheless, set \
-                 PREVENT_WELL_KNOWN_CONFIG_DELETION=false on the controller"
+                "{name} is a preset of the installation and services may need it: to delete it nevertheless, annotate \
+                 it with {ALLOW_CONFIG_DELETION}=true"
             ),
         ));
     } else {
