@@ -4,9 +4,18 @@ use std::collections::BTreeMap;
 
 use clap::Parser;
 
+const HELP: &str = "\
+Credentials, servers and certificates come from the environment: HF_TOKEN, HF_ENDPOINT; AWS_ACCESS_KEY_ID with
+AWS_SECRET_ACCESS_KEY, or AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE, or awsAnonymousCredential=true;
+AWS_ENDPOINT_URL, AWS_DEFAULT_REGION, S3_USER_VIRTUAL_BUCKET, S3_VERIFY_SSL; <host>-headers (a JSON object);
+CA_BUNDLE_VOLUME_MOUNT_POINT, AWS_CA_BUNDLE; STORAGE_ALLOW_PATTERNS (a JSON list of globs).
+
+Exit codes: 0 everything is there; 1 a download failed; 2 arguments or environment are wrong; 130 stopped by
+SIGINT; 143 stopped by SIGTERM. What was downloaded until then is kept, and the next run continues it.";
+
 /// Downloads models before a server starts.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "llmd-storage", version)]
+#[command(name = "llmd-storage", version, after_help = HELP)]
 pub struct Args {
     /// Pairs of a URI (hf://, s3://, https://, http:// or an absolute path) and the folder it goes to.
     #[arg(required = true, value_name = "URI DESTINATION")]

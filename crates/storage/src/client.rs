@@ -4,9 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, LOCATION};
-use http::{Request, Response};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -14,7 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use llmd_common::backoff::Backoff;
 use url::Url;
 
-use crate::config::{Limits, TlsConfig};
+use crate::config::{Limits, Trust};
 use crate::error::Error;
 use crate::tls;
 
@@ -23,7 +23,7 @@ const MAX_REDIRECTS: usize = 10;
 /// Longest listing, in bytes.
 const MAX_LISTING: usize = 64 << 20;
 
-type Inner = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+type Inner = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Talks to the servers of models.
 #[derive(Debug, Clone)]
@@ -33,16 +33,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client; `insecure` accepts any certificate.
+    /// A client that talks to whom `trust` says.
     ///
     /// # Errors
     /// When a certificate file cannot be read.
-    pub fn new(config: &TlsConfig, insecure: bool, limits: Limits) -> Result<Self, Error> {
+    pub fn new(trust: &Trust, limits: Limits) -> Result<Self, Error> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_connect_timeout(Some(limits.answer));
         let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls::client_config(config, insecure)?)
+            .with_tls_config(tls::client_config(trust)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
@@ -69,7 +69,7 @@ impl Client {
         let mut target = url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let mut request =
-                Request::get(target.as_str()).body(Empty::new()).map_err(|it| answer(url, it))?;
+                Request::get(target.as_str()).body(Full::default()).map_err(|it| answer(url, it))?;
             if target.origin() == url.origin() {
                 request.headers_mut().extend(headers.clone());
             }
@@ -79,6 +79,9 @@ impl Client {
             let response = self.send(&target, request).await?;
             if !response.status().is_redirection() {
                 return success(url, response);
+            }
+            if let Some(region) = other_region(&response) {
+                return Err(Error::Region { url: shown(url), region });
             }
             let location = response.headers().get(LOCATION).and_then(|it| it.to_str().ok());
             let next = location.and_then(|it| target.join(it).ok());
@@ -95,14 +98,32 @@ impl Client {
         retry(&self.limits, async || {
             let response = self.get(url, headers, None).await?;
             let (parts, body) = response.into_parts();
-            let body = within(self.limits.answer, url, Limited::new(body, MAX_LISTING).collect()).await?;
-            let body = body.map_err(|source| answer(url, source))?;
-            Ok((parts.headers, body.to_bytes()))
+            Ok((parts.headers, self.collect(url, body).await?))
         })
         .await
     }
 
-    async fn send(&self, url: &Url, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Error> {
+    /// Status and whole body of the small answer to a form. Redirects are not followed: forms are secret.
+    ///
+    /// # Errors
+    /// When there is no answer in time.
+    pub async fn post_form(&self, url: &Url, form: &[(&str, &str)]) -> Result<(StatusCode, Bytes), Error> {
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = Request::post(url.as_str())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Full::from(form))
+            .map_err(|it| answer(url, it))?;
+        let response = self.send(url, request).await?;
+        let status = response.status();
+        Ok((status, self.collect(url, response.into_body()).await?))
+    }
+
+    async fn collect(&self, url: &Url, body: Incoming) -> Result<Bytes, Error> {
+        let body = within(self.limits.answer, url, Limited::new(body, MAX_LISTING).collect()).await?;
+        Ok(body.map_err(|source| answer(url, source))?.to_bytes())
+    }
+
+    async fn send(&self, url: &Url, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
         let sent = within(self.limits.answer, url, self.inner.request(request)).await?;
         sent.map_err(|source| Error::Connect { url: shown(url), source: source.into() })
     }
@@ -136,16 +157,26 @@ pub(crate) async fn retry<T>(
     }
 }
 
-/// A URL for people: its query may hold a signature.
+/// A URL for people: its query may hold a signature, its authority a password.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
+    if !url.cannot_be_a_base() {
+        url.set_username("").and_then(|()| url.set_password(None)).ok();
+    }
     url.to_string()
 }
 
 /// An answer that cannot be understood.
 pub(crate) fn answer(url: &Url, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Answer { url: shown(url), source: source.into() }
+}
+
+/// Where the bucket is, if the server of another region answers.
+fn other_region(response: &Response<Incoming>) -> Option<String> {
+    let headers = response.headers();
+    let region = headers.get("x-amz-bucket-region").filter(|_| !headers.contains_key(LOCATION))?;
+    region.to_str().ok().map(str::to_owned)
 }
 
 fn success(url: &Url, response: Response<Incoming>) -> Result<Response<Incoming>, Error> {

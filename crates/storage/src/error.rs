@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use http::StatusCode;
 
+use crate::checksum::Checksum;
+
 /// A failed download.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -36,8 +38,8 @@ pub enum Error {
     Changed { url: String },
     #[error("{url} has {got} bytes instead of {expected}")]
     Size { url: String, expected: u64, got: u64 },
-    #[error("{url} has SHA-256 {got} instead of {expected}")]
-    Digest { url: String, expected: String, got: String },
+    #[error("{url} has {got} instead of {expected}")]
+    Digest { url: String, expected: Checksum, got: Checksum },
     #[error("cannot write {}", path.display())]
     File {
         path: PathBuf,
@@ -47,7 +49,36 @@ pub enum Error {
     #[error("{what} has no files{}", if *filtered { " that STORAGE_ALLOW_PATTERNS allows" } else { "" })]
     Empty { what: String, filtered: bool },
     #[error("{path:?} would lie outside the destination")]
-    Outside { path: String },
+    Outside { path: PathBuf },
+    #[error("{} cannot be unpacked", path.display())]
+    Archive {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("not supported: {entry:?} in {} is neither file nor folder", archive.display())]
+    Entry { archive: PathBuf, entry: PathBuf },
+    #[error(
+        "{} MB are needed, but only {} MB are free in {}: give the volume more space",
+        needed.div_ceil(1_000_000), free / 1_000_000, path.display()
+    )]
+    Space { path: PathBuf, needed: u64, free: u64 },
+    #[error("cannot read the token of the service account from {}", path.display())]
+    Token {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the role {role} is refused: {code}: {message}")]
+    Role { role: String, code: String, message: String },
+    #[error("the bucket of {url} lies in the region {region}: set AWS_DEFAULT_REGION to it")]
+    Region { url: String, region: String },
+    #[error("cannot read the CA bundle {}", path.display())]
+    CaBundle {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("cannot set up TLS")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("S3 server or bucket cannot be addressed")]
@@ -61,11 +92,8 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Connect { .. }
-            | Self::Broken { .. }
-            | Self::Stalled { .. }
-            | Self::Size { .. }
-            | Self::Digest { .. } => true,
+            Self::Connect { source, .. } => !is_untrusted(source.as_ref()),
+            Self::Broken { .. } | Self::Stalled { .. } | Self::Size { .. } | Self::Digest { .. } => true,
             Self::Status { status, .. } => {
                 status.is_server_error()
                     || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
@@ -76,11 +104,32 @@ impl Error {
             | Self::File { .. }
             | Self::Empty { .. }
             | Self::Outside { .. }
+            | Self::Archive { .. }
+            | Self::Entry { .. }
+            | Self::Space { .. }
+            | Self::Token { .. }
+            | Self::Role { .. }
+            | Self::Region { .. }
+            | Self::CaBundle { .. }
             | Self::Tls(_)
             | Self::Bucket(_)
             | Self::Missing { .. } => false,
         }
     }
+}
+
+/// Whether a server's certificate was refused, anywhere in the chain of causes.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = inner.and_then(|it| it.downcast_ref()).or_else(|| error.downcast_ref());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// What a user can do about a status.

@@ -3,14 +3,15 @@
 //! The revision is resolved to a commit first, so that a push in the meantime mixes nothing.
 //! API: <https://huggingface.co/docs/hub/api>.
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK};
+use http::header::{AUTHORIZATION, HeaderMap, LINK};
 use serde::Deserialize;
 use url::Url;
 
+use crate::checksum::Checksum;
 use crate::client::{Client, answer};
 use crate::config::HubConfig;
 use crate::error::Error;
-use crate::fetch::RemoteFile;
+use crate::remote::{Address, RemoteFile};
 
 /// A revision of a repository.
 #[derive(Debug, Deserialize)]
@@ -51,7 +52,7 @@ pub async fn list(
     repository: &str,
     revision: &str,
 ) -> Result<Vec<RemoteFile>, Error> {
-    let headers = headers(config)?;
+    let headers = headers(config);
     let api = ["api", "models"].into_iter().chain(repository.split('/')).collect::<Vec<_>>();
     let url = below(&config.endpoint, &[&api[..], &["revision", revision]].concat())?;
     let (_, body) = client.get_text(&url, &headers).await?;
@@ -79,15 +80,19 @@ fn file(
 ) -> Result<RemoteFile, Error> {
     let segments = repository.split('/').chain(["resolve", commit]).chain(entry.path.split('/'));
     let url = below(&config.endpoint, &segments.collect::<Vec<_>>())?;
-    let (size, sha256) = entry.lfs.map_or((entry.size, None), |it| (it.size, Some(it.oid)));
+    let (size, checksum) = match entry.lfs {
+        Some(lfs) => (lfs.size, Some(Checksum::Sha256(lfs.oid.to_ascii_lowercase()))),
+        None => (entry.size, Checksum::of_git(&entry.oid)),
+    };
     Ok(RemoteFile {
-        url,
         path: entry.path,
+        address: Address::Url(url),
         headers: headers.clone(),
         size: Some(size),
-        sha256,
+        checksum,
         version: Some(entry.oid),
         etag: None,
+        modified: None,
     })
 }
 
@@ -101,15 +106,8 @@ fn below(endpoint: &Url, segments: &[&str]) -> Result<Url, Error> {
     Ok(url)
 }
 
-fn headers(config: &HubConfig) -> Result<HeaderMap, Error> {
-    let mut headers = HeaderMap::new();
-    if let Some(token) = &config.token {
-        let value = HeaderValue::try_from(format!("Bearer {token}"));
-        let mut value = value.map_err(|it| answer(&config.endpoint, it))?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-    Ok(headers)
+fn headers(config: &HubConfig) -> HeaderMap {
+    config.authorization.iter().map(|it| (AUTHORIZATION, it.clone())).collect()
 }
 
 /// The next page, on the same server.

@@ -5,12 +5,16 @@ use std::path::Path;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use crate::archive::Archive;
 use crate::client::Client;
 use crate::config::{Config, Job, Source};
 use crate::error::Error;
-use crate::fetch::{RemoteFile, fetch};
+use crate::fetch::{fetch, n_missing, place};
+use crate::lock::lock;
 use crate::progress::Progress;
-use crate::{hub, plain, s3};
+use crate::remote::RemoteFile;
+use crate::unpacked::Unpacked;
+use crate::{hub, plain, s3, space};
 
 /// Downloads everything.
 ///
@@ -18,7 +22,7 @@ use crate::{hub, plain, s3};
 /// The first failure.
 pub async fn run(config: &Config) -> Result<(), Error> {
     for job in &config.jobs {
-        tracing::info!(source = ?job.source, destination = %job.destination.display(), "downloading");
+        tracing::info!(source = %job.source, destination = %job.destination.display(), "downloading");
         match &job.source {
             Source::Local(folder) => link(folder, &job.destination)?,
             Source::Hub { .. } | Source::S3 { .. } | Source::Plain { .. } => download(config, job).await?,
@@ -29,43 +33,73 @@ pub async fn run(config: &Config) -> Result<(), Error> {
 
 /// Lists the files of a job and downloads those that are allowed.
 async fn download(config: &Config, job: &Job) -> Result<(), Error> {
-    let insecure = config.tls.insecure && matches!(job.source, Source::S3 { .. });
-    let client = Client::new(&config.tls, insecure, config.limits.clone())?;
+    let client = Client::new(&config.tls.trust(&job.source), config.limits.clone())?;
     let files = list(config, &client, &job.source).await?;
+    for file in &files {
+        place(&job.destination, Path::new(&file.path))?;
+    }
+    let _lock = lock(&job.destination).await?;
+    match archive(job, &files) {
+        Some((kind, file)) => download_archive(&client, job, kind, file).await,
+        None => download_files(&client, job, &files).await,
+    }
+}
+
+/// The archive that a web server has instead of a file.
+fn archive<'a>(job: &Job, files: &'a [RemoteFile]) -> Option<(Archive, &'a RemoteFile)> {
+    let file = files.first().filter(|_| matches!(job.source, Source::Plain { .. }))?;
+    Archive::of_name(&file.path).map(|it| (it, file))
+}
+
+async fn download_files(client: &Client, job: &Job, files: &[RemoteFile]) -> Result<(), Error> {
+    let mut n_bytes = 0;
+    for file in files {
+        n_bytes += n_missing(file, &job.destination).await;
+    }
+    space::check(&job.destination, n_bytes)?;
     let progress = Progress::new(files.iter().filter_map(|it| it.size).sum());
-    let downloads = stream::iter(&files)
-        .map(|it| fetch(&client, it, &job.destination, &progress))
-        .buffer_unordered(config.limits.n_parallel)
+    let downloads = stream::iter(files)
+        .map(|it| fetch(client, it, &job.destination, &progress))
+        .buffer_unordered(client.limits().n_parallel)
         .try_for_each(|()| async { Ok(()) });
     tokio::select! {
         outcome = downloads => outcome?,
         () = progress.report(&job.destination) => {}
     }
-    tracing::info!(
-        destination = %job.destination.display(),
-        "{} files, {} MB, complete",
-        files.len(),
-        progress.done() / 1_000_000
-    );
+    tracing::info!(destination = %job.destination.display(), "complete: {}", progress.summary(files.len()));
+    Ok(())
+}
+
+/// Downloads and unpacks an archive, unless its content is there from an earlier run.
+async fn download_archive(client: &Client, job: &Job, kind: Archive, file: &RemoteFile) -> Result<(), Error> {
+    let unpacked = Unpacked::of(file, &job.destination);
+    if unpacked.is_done() {
+        tracing::info!(destination = %job.destination.display(), "complete: unpacked by an earlier run");
+        return Ok(());
+    }
+    let path = place(&job.destination, Path::new(&file.path))?;
+    download_files(client, job, std::slice::from_ref(file)).await?;
+    let (archive, destination) = (path.clone(), job.destination.clone());
+    let unpacking = tokio::task::spawn_blocking(move || kind.unpack(&archive, &destination));
+    let n_files = unpacking.await.expect("unpacking does not panic")?;
+    unpacked.set_done()?;
+    fs::remove_file(&path).map_err(|source| Error::File { path, source })?;
+    tracing::info!(destination = %job.destination.display(), "complete: {n_files} files unpacked");
     Ok(())
 }
 
 async fn list(config: &Config, client: &Client, source: &Source) -> Result<Vec<RemoteFile>, Error> {
-    let (what, mut files) = match source {
-        Source::Hub { repository, revision } => {
-            (format!("hf://{repository}"), hub::list(client, &config.hub, repository, revision).await?)
-        }
-        Source::S3 { bucket, prefix } => {
-            (format!("s3://{bucket}/{prefix}"), s3::list(client, &config.s3, bucket, prefix).await?)
-        }
-        Source::Plain { url, headers } => return Ok(vec![plain::file(url, headers)?]),
+    let mut files = match source {
+        Source::Hub { repository, revision } => hub::list(client, &config.hub, repository, revision).await?,
+        Source::S3 { server, bucket, prefix } => s3::list(client, server, bucket, prefix).await?,
+        Source::Plain { url, headers } => return Ok(vec![plain::file(client, url, headers).await?]),
         Source::Local(_) => return Ok(Vec::new()),
     };
     if let Some(allow) = &config.allow {
         files.retain(|it| allow.is_match(&it.path));
     }
     if files.is_empty() {
-        return Err(Error::Empty { what, filtered: config.allow.is_some() });
+        return Err(Error::Empty { what: source.to_string(), filtered: config.allow.is_some() });
     }
     files.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
     Ok(files)
