@@ -47,7 +47,7 @@ pub fn group(service: &Service) -> Option<Group> {
     let served = models::served(service);
     let peers = service.facts.routing.peers.iter();
     let (matching, divergent): (Vec<_>, Vec<_>) = peers
-        .filter(|(_, it)| group_of(&it.object) == Some(name.as_str()) && is_eligible(&it.object))
+        .filter(|(_, it)| group_of(&it.object) == Some(name.as_str()) && is_eligible(service, &it.object))
         .partition(|(_, it)| models::advertised(&it.object) == served);
     let mut members: Vec<Member> =
         matching.into_iter().map(|(peer, it)| member(service, peer, &it.object)).collect();
@@ -99,22 +99,37 @@ fn weight_of(object: &LLMInferenceService) -> i32 {
     spec.or_else(told).unwrap_or(0)
 }
 
-/// Whether a peer takes part: it stays, and it is stopped or able to serve.
-fn is_eligible(object: &LLMInferenceService) -> bool {
-    let routable = object.status.as_ref().is_some_and(is_routable);
-    object.metadata.deletion_timestamp.is_none() && (is_stopped(object) || routable)
+/// Whether a peer takes part: it stays, and it is stopped or able to serve. One that has a share keeps it while its
+/// workloads run: its router is unready for a moment after each change of its route, and each new share is such a
+/// change, so members would put each other out in turns.
+fn is_eligible(service: &Service, object: &LLMInferenceService) -> bool {
+    let serves = object
+        .status
+        .as_ref()
+        .is_some_and(|it| is_running(it) && (is_router_ready(it) || has_share(service, object)));
+    object.metadata.deletion_timestamp.is_none() && (is_stopped(object) || serves)
+}
+
+/// Whether the service's route sends requests to the peer as it is.
+fn has_share(service: &Service, object: &LLMInferenceService) -> bool {
+    let backends = backends_of(object);
+    let route = service.facts.live.route(&service.names().route());
+    let mut routed = route.into_iter().flat_map(|it| &it.spec.rules).flat_map(|it| &it.backend_refs);
+    routed.any(|it| backends.contains(&backend_key(&it.object)))
 }
 
 fn is_stopped(object: &LLMInferenceService) -> bool {
     object.metadata.annotations.as_ref().is_some_and(meta::is_stopped)
 }
 
-/// The router is ready and every workload has a replica that serves.
-fn is_routable(status: &LLMInferenceServiceStatus) -> bool {
-    let router_ready =
-        status.conditions.iter().any(|it| it.type_ == types::ROUTER_READY && it.status == "True");
+fn is_router_ready(status: &LLMInferenceServiceStatus) -> bool {
+    status.conditions.iter().any(|it| it.type_ == types::ROUTER_READY && it.status == "True")
+}
+
+/// Every workload has a replica that serves.
+fn is_running(status: &LLMInferenceServiceStatus) -> bool {
     let workloads = status.workloads.iter().flat_map(|it| [&it.primary, &it.prefill, &it.scheduler]);
-    router_ready && workloads.flatten().all(|it| it.ready_replicas.unwrap_or(0) > 0)
+    workloads.flatten().all(|it| it.ready_replicas.unwrap_or(0) > 0)
 }
 
 fn this(service: &Service, weight: Option<i32>) -> Member {

@@ -105,6 +105,25 @@ fn who_takes_part() {
 }
 
 #[test]
+fn a_member_keeps_its_share_until_its_changed_route_is_accepted() {
+    let route = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": "stable-kserve-route", "namespace": "team", "labels": {meta::NAME: "stable"}},
+        "spec": {"rules": [rule("/publishers/team/models/m", &workload("canary"))]},
+    });
+    let members = |ready: i32| {
+        let change = |it: &mut Value| {
+            it["status"]["conditions"][0]["status"] = "False".into();
+            it["status"]["workloads"]["primary"]["readyReplicas"] = ready.into();
+        };
+        let service = Cluster::new(vec![this(), peer("canary", change), route.clone()]).service();
+        group(&service).unwrap().members.len()
+    };
+    assert_eq!(members(1), 2);
+    assert_eq!(members(0), 1, "one that cannot serve loses it");
+}
+
+#[test]
 fn a_stopped_member_gets_no_requests() {
     let stop = |it: &mut Value| it["metadata"]["annotations"] = json!({meta::STOP: "true"});
     let rules = managed_spec(&Cluster::new(vec![this(), peer("canary", stop)]).service()).unwrap().rules;
