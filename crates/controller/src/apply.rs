@@ -114,6 +114,20 @@ pub async fn apply(
     live: &LiveChildren,
     children: &[Child],
 ) -> Outcome {
+    let mut outcome = apply_only(context, service, live, children).await;
+    if outcome.failures.is_empty() {
+        prune::prune(context, &Owner::of(service), live, children, &mut outcome).await;
+    }
+    outcome
+}
+
+/// Applies `children` in order and removes nothing.
+pub async fn apply_only(
+    context: &Context,
+    service: &LLMInferenceService,
+    live: &LiveChildren,
+    children: &[Child],
+) -> Outcome {
     let mut outcome = Outcome::default();
     let owner = Owner::of(service);
     for child in children {
@@ -123,9 +137,9 @@ pub async fn apply(
             Ok(Change::Updated) => outcome.updated.push((child.kind, child.name.clone())),
             Err(error) => outcome.failures.push(error),
         }
-    }
-    if outcome.failures.is_empty() {
-        prune::prune(context, &owner, live, children, &mut outcome).await;
+        if outcome.failures.last().is_some_and(ApplyError::is_namespace_terminating) {
+            break;
+        }
     }
     outcome
 }
@@ -184,9 +198,7 @@ async fn apply_one(
     }
     let before = before_apply(&context.client, owner, child, known).await?;
     let api = api_of(context.client.clone(), child.kind, child.namespace.as_deref());
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let result = api.patch(&child.name, &params, &Patch::Apply(&body)).await;
-    let object = result.map_err(|source| ApplyError::of(child, "apply", source))?;
+    let object = send(&api, child, &body).await.map_err(|source| ApplyError::of(child, "apply", source))?;
     let change = match before {
         None => Change::Created,
         Some(version) if Some(&version) == object.metadata.resource_version.as_ref() => Change::None,
@@ -199,6 +211,31 @@ async fn apply_one(
         context.caches.live.observe(service, child);
     }
     Ok(change)
+}
+
+/// Applies the object. A Service is tried twice, because of what an edit of its ports leaves behind.
+async fn send(api: &Api<DynamicObject>, child: &Child, body: &Value) -> kube::Result<DynamicObject> {
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    match api.patch(&child.name, &params, &Patch::Apply(body)).await {
+        Err(kube::Error::Api(status)) if status.code == 422 && child.kind == ChildKind::Service => {
+            if !take_ports(api, &child.name).await? {
+                return Err(kube::Error::Api(status));
+            }
+            api.patch(&child.name, &params, &Patch::Apply(body)).await
+        }
+        other => other,
+    }
+}
+
+/// Takes the ports that others set into this controller's fields; false when there are none.
+async fn take_ports(api: &Api<DynamicObject>, name: &str) -> kube::Result<bool> {
+    let Some(found) = api.get_metadata_opt(name).await? else { return Ok(false) };
+    let metadata = found.metadata;
+    let Some(taken) = adopt::take_ports(metadata.managed_fields.unwrap_or_default()) else {
+        return Ok(false);
+    };
+    let taken = json!({"metadata": { "resourceVersion": metadata.resource_version, "managedFields": taken }});
+    api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(taken)).await.map(|_| true)
 }
 
 impl Record {

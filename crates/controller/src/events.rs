@@ -11,13 +11,13 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
-use llmd_common::report::Report;
 use lru::LruCache;
 use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::apply::Outcome;
 use crate::children::ChildKind;
+use crate::fault::Fault;
 
 /// Source of events on services.
 const SERVICES: &str = "LLMInferenceServiceController";
@@ -120,7 +120,12 @@ impl Events {
         let write = self.write(source, object.object_ref(&()), note);
         match tokio::time::timeout(DEADLINE, write).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(reason, error = %Report(&error), "cannot publish an event"),
+            Ok(Err(error)) => {
+                let fault = Fault::from(error);
+                if !fault.is_namespace_terminating() {
+                    tracing::warn!(reason, error = %fault, "cannot publish an event");
+                }
+            }
             Err(_) => tracing::warn!(reason, "an event was not accepted in time"),
         }
     }

@@ -16,6 +16,14 @@ impl Fault {
             _ => None,
         }
     }
+
+    /// Whether nothing can be made any more because the namespace is being deleted.
+    #[must_use]
+    pub fn is_namespace_terminating(&self) -> bool {
+        let kube::Error::Api(status) = &*self.0 else { return false };
+        let mut causes = status.details.iter().flat_map(|it| &it.causes);
+        causes.any(|it| it.reason == "NamespaceTerminating")
+    }
 }
 
 impl From<kube::Error> for Fault {

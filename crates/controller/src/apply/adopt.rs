@@ -63,6 +63,26 @@ pub fn take_over(managed: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
     kept
 }
 
+/// The managed fields when this controller has the ports that others set; `None` when they set none.
+///
+/// The API server knows a port by its number, yet no two ports may have one name. So an edit of a number makes another
+/// port, which an apply does not remove, and which keeps the applied one out by its name.
+#[must_use]
+pub fn take_ports(mut managed: Vec<ManagedFieldsEntry>) -> Option<Vec<ManagedFieldsEntry>> {
+    let mut taken = json!({});
+    for entry in managed.iter_mut().filter(|it| !is_apply_of(it, FIELD_MANAGER)) {
+        let Some(FieldsV1(fields)) = &mut entry.fields_v1 else { continue };
+        let spec = fields.get_mut("f:spec").and_then(Value::as_object_mut);
+        if let Some(ports) = spec.and_then(|it| it.remove("f:ports")) {
+            unite(&mut taken["f:spec"]["f:ports"], ports);
+        }
+    }
+    let ours = managed.iter_mut().find(|it| is_apply_of(it, FIELD_MANAGER))?;
+    let is_any = taken.get("f:spec").is_some();
+    unite(&mut ours.fields_v1.get_or_insert_with(|| FieldsV1(json!({}))).0, taken);
+    is_any.then_some(managed)
+}
+
 /// Adds the field set `more` to `all`. A set is a tree of objects whose leaves are empty.
 fn unite(all: &mut Value, more: Value) {
     let Value::Object(more) = more else { return };
@@ -121,6 +141,21 @@ mod tests {
         let managed = vec![entry("kubectl-edit", "Update", None, json!({"f:spec": {}}))];
         assert!(!is_needed(&managed));
         assert_eq!(take_over(managed.clone()), managed);
+    }
+
+    #[test]
+    fn ports_of_others_become_ours_and_nothing_else_does() {
+        let port = |number: u16| format!("k:{{\"port\":{number},\"protocol\":\"TCP\"}}");
+        let ports = |number| json!({"f:spec": {"f:ports": {port(number): {"f:port": {}}}}});
+        let mut edit = ports(9000);
+        edit["f:spec"]["f:selector"] = json!({});
+        let ours = entry(FIELD_MANAGER, "Apply", None, ports(8000));
+        let managed = vec![ours.clone(), entry("kubectl-edit", "Update", None, edit)];
+        let after = take_ports(managed).unwrap();
+        let both = json!({"f:spec": {"f:ports": {port(8000): {"f:port": {}}, port(9000): {"f:port": {}}}}});
+        assert_eq!(after[0].fields_v1, Some(FieldsV1(both)));
+        assert_eq!(after[1].fields_v1, Some(FieldsV1(json!({"f:spec": {"f:selector": {}}}))));
+        assert_eq!(take_ports(vec![ours]), None);
     }
 
     #[test]

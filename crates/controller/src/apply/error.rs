@@ -58,12 +58,19 @@ impl ApplyError {
         }
     }
 
-    /// Whether trying again can help although nothing else changes. An invalid object stays invalid.
+    /// Whether the namespace is being deleted, and the service with it.
+    #[must_use]
+    pub fn is_namespace_terminating(&self) -> bool {
+        matches!(self, Self::Request { source, .. } if source.is_namespace_terminating())
+    }
+
+    /// Whether trying again can help although nothing else changes. An invalid object stays invalid, and a namespace
+    /// that is being deleted does not come back.
     #[must_use]
     pub fn retry(&self) -> bool {
         match self {
             Self::NotServed { .. } | Self::NotControlled { .. } => false,
-            Self::Request { source, .. } => source.code() != Some(422),
+            Self::Request { source, .. } => source.code() != Some(422) && !source.is_namespace_terminating(),
         }
     }
 
