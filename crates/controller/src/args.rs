@@ -29,8 +29,8 @@ pub struct Args {
     /// Address of /metrics; 0 = none.
     #[arg(long, default_value = ":8443")]
     pub metrics_addr: String,
-    /// Serve metrics with TLS and Kubernetes' access control (not supported: the port is plain HTTP).
-    #[arg(long, action = Set, default_value_t = false, value_parser = parse_bool)]
+    /// Serve metrics over TLS, to readers whose token the API server lets get /metrics; false = plain HTTP for all.
+    #[arg(long, action = Set, default_value_t = true, value_parser = parse_bool)]
     pub metrics_secure: bool,
     /// Address of /healthz and /readyz; 0 = none.
     #[arg(long, default_value = ":8081")]

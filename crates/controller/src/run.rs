@@ -3,20 +3,17 @@
 //! Candidates that do not lead keep their caches warm and serve the webhooks, so a change of the leader costs only the
 //! time of the lease.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use kube::Client;
 use kube::core::ApiResource;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
+use llmd_common::metrics as common_metrics;
 use llmd_common::ready::Readiness;
-use llmd_common::serve::{Limits, serve};
 use llmd_common::shutdown::Shutdown;
-use llmd_common::{admin, metrics as common_metrics};
 use prometheus::Registry;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +27,7 @@ use crate::lease::Election;
 use crate::llmisvc::reconcile::reconcile;
 use crate::llmisvcconfig;
 use crate::metrics::Metrics;
+use crate::probes;
 use crate::serving;
 use crate::storage_version;
 use crate::watch::children::{self, Children};
@@ -63,8 +61,7 @@ pub async fn start(
         metrics: Metrics::new(&registry),
         client,
     };
-    listen("metrics", settings.metrics_addr, readiness, &registry, shutdown).await?;
-    listen("health", settings.health_addr, readiness, &registry, shutdown).await?;
+    probes::start(settings, &context.client, readiness, &registry, shutdown).await?;
     let tasks = TaskTracker::new();
     let stop = shutdown.draining().child_token();
     let synced = watch_all(&context, &tasks, &stop);
@@ -83,23 +80,6 @@ pub async fn start(
         tasks.close();
         tasks.wait().await;
     });
-    Ok(())
-}
-
-/// Serves metrics and probes on one address.
-async fn listen(
-    what: &str,
-    address: Option<SocketAddr>,
-    readiness: &Readiness,
-    registry: &Registry,
-    shutdown: &Shutdown,
-) -> anyhow::Result<()> {
-    let Some(address) = address else { return Ok(()) };
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    tracing::info!(address = %listener.local_addr()?, "serving {what}");
-    let router = admin::router(readiness.clone(), registry.clone());
-    let service = hyper_util::service::TowerToHyperService::new(router);
-    shutdown.spawn(serve(listener, service, None, Limits::default(), shutdown.clone()));
     Ok(())
 }
 
@@ -132,7 +112,10 @@ fn watch_all(context: &Context, tasks: &TaskTracker, stop: &CancellationToken) -
         watch::settings::target(system_namespace),
         Box::new(watch::settings::Settings::new(caches.clone())),
     );
-    begin(named::config_maps(), Box::new(named::Changes::new(caches.clone(), Reference::ConfigMap)));
+    let changes = |reference: fn(Key) -> Reference| Box::new(named::Changes::new(caches.clone(), reference));
+    begin(named::target::<ConfigMap>(), changes(Reference::ConfigMap));
+    begin(named::target::<Secret>(), changes(Reference::Secret));
+    begin(named::target::<ServiceAccount>(), changes(Reference::ServiceAccount));
     begin(pods::target(), Box::new(Pods::new(caches.clone())));
     for kind in ChildKind::ALL.into_iter().filter(|it| it.is_builtin()) {
         let owned = Children::new(kind, caches.clone());
@@ -169,11 +152,12 @@ async fn lead(
 ) {
     loop {
         let term = async {
-            if let Some(election) = &mut election {
-                election.acquire().await;
-            }
+            // Whoever has the lease renews it from then on, so what takes time comes first.
             for cache in &synced {
                 cache.cancelled().await;
+            }
+            if let Some(election) = &mut election {
+                election.acquire().await;
             }
             context.metrics.leads(true);
             let held = async {

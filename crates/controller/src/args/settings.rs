@@ -15,6 +15,8 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     pub installation: Installation,
     pub metrics_addr: Option<SocketAddr>,
+    /// Whether metrics are served over TLS and only to readers whom the API server allows.
+    pub metrics_secure: bool,
     pub health_addr: Option<SocketAddr>,
     pub webhook_addr: SocketAddr,
     pub webhook_cert_dir: Option<PathBuf>,
@@ -76,11 +78,6 @@ impl TryFrom<Args> for Settings {
             zap_time_encoding: _,
         } = args;
         refuse(
-            metrics_secure,
-            "metrics-secure",
-            "not supported: the metrics port is plain HTTP; put a proxy in front",
-        )?;
-        refuse(
             !tls_cipher_suites.is_empty(),
             "tls-cipher-suites",
             "not supported: leave it out to use the safe default set",
@@ -97,6 +94,7 @@ impl TryFrom<Args> for Settings {
                 monitoring,
             },
             metrics_addr: address("metrics-addr", &metrics_addr)?,
+            metrics_secure,
             health_addr: address("health-probe-addr", &health_probe_addr)?,
             webhook_addr: SocketAddr::new(webhook_bind_address, webhook_port),
             webhook_cert_dir,

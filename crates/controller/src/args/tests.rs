@@ -22,11 +22,12 @@ fn addresses_can_be_switched_off_and_the_last_flag_wins() {
         settings(&["--leader-elect", "--leader-elect=false", "--metrics-addr", "0", "--health-probe-addr=0"]);
     let settings = settings.unwrap();
     assert_eq!((settings.lease, settings.metrics_addr, settings.health_addr), (None, None, None));
+    assert!(settings.metrics_secure);
+    assert!(!self::settings(&["-metrics-secure=false"]).unwrap().metrics_secure);
 }
 
 #[test]
 fn what_has_no_meaning_here_is_refused_or_named() {
-    assert!(settings(&["--metrics-secure"]).unwrap_err().starts_with("--metrics-secure: not supported"));
     assert!(settings(&["-tls-min-version=VersionTLS10"]).unwrap_err().contains("VersionTLS12"));
     assert!(
         settings(&["-tls-cipher-suites=X"]).unwrap_err().starts_with("--tls-cipher-suites: not supported")
