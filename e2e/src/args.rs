@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
+
 /// Folder with the programs of Kubernetes: `KUBEBUILDER_ASSETS`, or where `cargo xtask k8s` builds them.
 ///
 /// # Errors
@@ -10,8 +12,27 @@ pub fn kubernetes_programs() -> anyhow::Result<PathBuf> {
     if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS") {
         return Ok(PathBuf::from(assets));
     }
-    let test = std::env::current_exe()?;
-    let target =
-        test.ancestors().nth(3).ok_or_else(|| anyhow::anyhow!("tests run from target/<profile>/deps"))?;
-    Ok(target.join("k8s/bin"))
+    Ok(target()?.join("k8s/bin"))
+}
+
+/// Cargo's folder of the profile with which the running test or program was built: the programs of the workspace are
+/// there.
+///
+/// # Errors
+/// When it does not lie in a target folder.
+pub fn programs() -> anyhow::Result<PathBuf> {
+    let running = std::env::current_exe()?;
+    let folder = running.parent().context("a program lies in a folder")?;
+    let is_test = folder.file_name().is_some_and(|it| it == "deps");
+    let profile = if is_test { folder.parent() } else { Some(folder) };
+    Ok(profile.context("tests run from target/<profile>/deps")?.to_path_buf())
+}
+
+/// Cargo's target folder.
+///
+/// # Errors
+/// When the running test or program does not lie in one.
+pub fn target() -> anyhow::Result<PathBuf> {
+    let programs = programs()?;
+    Ok(programs.parent().context("a profile's folder lies in the target folder")?.to_path_buf())
 }

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::args::kubernetes_programs;
+use crate::args::{kubernetes_programs, target};
 use crate::cluster::{CONTROLLER, Cluster, Level, free_port};
 use crate::stack::program;
+
+pub mod gateway;
 
 /// Where presets and settings are.
 pub const SYSTEM_NAMESPACE: &str = "kserve";
@@ -94,13 +96,9 @@ impl Installation {
             installation.install_crds(&foreign.join(name))?;
         }
         installation.install_crds(&root().join("charts/llmd-crds/files/full"))?;
-        installation.cluster.kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "--timeout=60s",
-            "crd",
-            "--all",
-        ])?;
+        // Asked again, because kubectl fails at a CRD that has no condition at all yet.
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
+        installation.eventually("the CRDs are served", || installation.cluster.kubectl(&wait).map(Some))?;
         installation.cluster.kubectl(&["create", "namespace", SYSTEM_NAMESPACE])?;
         installation.grant_rights()?;
         installation.start_controller()?;
@@ -280,10 +278,8 @@ fn root() -> &'static Path {
 
 /// Folder of the CRDs of other projects, beside the programs that `cargo xtask k8s` builds.
 fn foreign_crds() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let target = test.ancestors().nth(3).context("tests run from target/<profile>/deps")?;
     let beside = kubernetes_programs()?.with_file_name("crds");
-    Ok(if beside.exists() { beside } else { target.join("k8s/crds") })
+    Ok(if beside.exists() { beside } else { target()?.join("k8s/crds") })
 }
 
 fn http_ok(port: u16, path: &str) -> bool {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::args::programs;
 use crate::client::Client;
 use crate::metrics;
 
@@ -28,8 +29,7 @@ pub struct Stack {
 /// # Errors
 /// When it has not been built.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let path = test.ancestors().nth(2).context("tests run from target/<profile>/deps")?.join(name);
+    let path = programs()?.join(name);
     if !path.exists() {
         bail!("{} is not built: run `cargo xtask test`, or `cargo build --workspace` first", path.display());
     }

@@ -52,8 +52,11 @@ enum Task {
     Golden,
     /// Build a real Kubernetes for the tests from Go modules (`cargo xtask test` does it too)
     K8s,
-    /// Measure the engine and what the path before it adds
-    Bench,
+    /// Measure the engine and what the path before it adds, or the controller
+    Bench {
+        #[command(subcommand)]
+        what: Option<bench::Bench>,
+    },
     /// What continuous integration runs: lint, then test
     Ci,
 }
@@ -66,7 +69,7 @@ fn main() -> ExitCode {
         Task::Codegen { check } => exit_code(codegen::run(check)),
         Task::Golden => exit_code(golden::run()),
         Task::K8s => exit_code(k8s::ensure_built().map(|bin| command::say(&bin.display().to_string()))),
-        Task::Bench => exit_code(bench::run()),
+        Task::Bench { what } => exit_code(bench::run(what.unwrap_or(bench::Bench::Engine))),
         Task::Ci => ci(),
     }
 }

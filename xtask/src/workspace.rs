@@ -8,7 +8,7 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use crate::command::{cargo, run};
 
 /// The packages that hold the programs of the stack.
-const PROGRAM_PACKAGES: [&str; 4] = ["llmd-cli", "llmd-engine", "llmd-epp", "llmd-sidecar"];
+pub(crate) const STACK: [&str; 4] = ["llmd-cli", "llmd-engine", "llmd-epp", "llmd-sidecar"];
 
 /// Root of the workspace.
 pub(crate) fn root() -> &'static Path {
@@ -20,11 +20,11 @@ pub(crate) fn metadata() -> Result<Metadata> {
     MetadataCommand::new().current_dir(root()).no_deps().exec().context("cargo metadata")
 }
 
-/// Builds the programs with optimisation; returns their folder.
-pub(crate) fn build_release() -> Result<PathBuf> {
+/// Builds the programs of `packages` with optimisation; returns their folder.
+pub(crate) fn build_release(packages: &[&str]) -> Result<PathBuf> {
     let mut build = cargo();
     build.current_dir(root()).args(["build", "--release", "--bins"]);
-    for package in PROGRAM_PACKAGES {
+    for package in packages {
         build.args(["--package", package]);
     }
     run(&mut build)?;

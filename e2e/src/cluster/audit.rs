@@ -56,12 +56,21 @@ impl Cluster {
     /// # Errors
     /// When the log cannot be read.
     pub fn writes_since(&self, position: u64) -> Result<Vec<Write>> {
+        let mut writes = self.requests_since(position)?;
+        writes.retain(|it| it.resource != "events" && it.resource != "leases");
+        Ok(writes)
+    }
+
+    /// What the controller under test wrote since `position`, events and leases too.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn requests_since(&self, position: u64) -> Result<Vec<Write>> {
         let text = fs::read_to_string(log(self.dir()))?;
         let lines = text.get(usize::try_from(position)?..).unwrap_or_default().lines();
         let entries = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let of_controller = entries.filter(|it| it["user"]["username"] == CONTROLLER);
-        let writes = of_controller.map(|it| write(&it));
-        Ok(writes.filter(|it| it.resource != "events" && it.resource != "leases").collect())
+        Ok(of_controller.map(|it| write(&it)).collect())
     }
 }
 

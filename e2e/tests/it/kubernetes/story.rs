@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use llmd_e2e::installation::gateway::condition;
 use llmd_e2e::installation::{Installation, SYSTEM_NAMESPACE};
 use serde_json::{Value, json};
 
@@ -12,21 +13,6 @@ pub(super) struct Story {
     pub(super) installation: Arc<Installation>,
     pub(super) namespace: String,
 }
-
-/// The default gateway of the installation, as its administrator would make it.
-const GATEWAY: &str = "
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: {name: envoy}
-spec: {controllerName: example.com/gateway}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: kserve-ingress-gateway, namespace: kserve}
-spec:
-  gatewayClassName: envoy
-  listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]
-";
 
 impl Story {
     /// Begins a story in a namespace of its own; `None`, with a word on why, where this machine cannot tell it.
@@ -42,24 +28,8 @@ impl Story {
 
     /// Begins a story in the given installation.
     pub(super) fn within(installation: Arc<Installation>, namespace: &str) -> Result<Self> {
-        let cluster = &installation.cluster;
-        cluster.kubectl(&["create", "namespace", namespace])?;
-        cluster.apply(GATEWAY)?;
-        let accepted = json!({ "status": {
-            "addresses": [{ "type": "IPAddress", "value": "203.0.113.7" }],
-            "conditions": [condition("Accepted", 0), condition("Programmed", 0)],
-        } });
-        let gateway = "gateway/kserve-ingress-gateway";
-        cluster.kubectl(&[
-            "-n",
-            SYSTEM_NAMESPACE,
-            "patch",
-            gateway,
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            &accepted.to_string(),
-        ])?;
+        installation.cluster.kubectl(&["create", "namespace", namespace])?;
+        installation.install_gateway()?;
         Ok(Self { installation, namespace: namespace.to_owned() })
     }
 
@@ -133,9 +103,4 @@ impl Drop for Story {
         // The cluster ends with the last story; this only keeps the others' views small.
         let _ = self.installation.cluster.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]);
     }
-}
-
-fn condition(type_: &str, generation: i64) -> Value {
-    json!({ "type": type_, "status": "True", "reason": type_, "message": "", "observedGeneration": generation,
-            "lastTransitionTime": "2026-01-01T00:00:00Z" })
 }
