@@ -43,3 +43,18 @@ pub async fn lock(folder: &Path) -> Result<Lock, Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_run_waits_for_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = lock(folder.path()).await.unwrap();
+        let waiting = tokio::time::timeout(Duration::from_millis(50), lock(folder.path())).await;
+        assert!(waiting.is_err(), "two runs at work");
+        drop(first);
+        lock(folder.path()).await.unwrap();
+    }
+}

@@ -18,6 +18,7 @@ use llmd_common::report::Report;
 use llmd_storage::args::{Args, Environment};
 use llmd_storage::config::{Config, Limits};
 use llmd_storage::run::run;
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 const COMMIT: &str = "0123456789abcdef";
@@ -65,6 +66,11 @@ fn content(path: &str) -> Option<Vec<u8>> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|it| format!("{it:02x}")).collect()
+}
+
+/// Git's name of a file.
+fn git_blob(content: &[u8]) -> String {
+    hex(&Sha1::new().chain_update(format!("blob {}\0", content.len())).chain_update(content).finalize())
 }
 
 impl Server {
@@ -118,7 +124,11 @@ async fn tree(
         } else {
             String::new()
         };
-        format!(r#"{{"type":"file","path":"{path}","size":{},"oid":"oid-{path}"{lfs}}}"#, content.len())
+        format!(
+            r#"{{"type":"file","path":"{path}","size":{},"oid":"{}"{lfs}}}"#,
+            content.len(),
+            git_blob(&content)
+        )
     });
     let body =
         format!(r#"[{},{{"type":"directory","path":"d","oid":"x"}}]"#, entries.collect::<Vec<_>>().join(","));
@@ -254,7 +264,7 @@ async fn only_allowed_files_are_downloaded() {
     assert_eq!(listing(folder.path()), ["config.json", "tokenizer/tokenizer.json"]);
     let nothing = [("STORAGE_ALLOW_PATTERNS", r#"["*.gguf"]"#)];
     let error = download(&address, MODEL, folder.path(), &nothing).await.unwrap_err();
-    assert_eq!(error, "hf://org/model has no files that STORAGE_ALLOW_PATTERNS allows");
+    assert_eq!(error, "hf://org/model:main has no files that STORAGE_ALLOW_PATTERNS allows");
 }
 
 #[tokio::test]
