@@ -1,4 +1,18 @@
 //! The controller against a real API server, with pods that run in name on a fake node.
 
+mod admission;
+mod adoption;
+mod conversion;
+mod drift;
+mod faults;
+mod lifecycle;
+mod many;
+mod modes;
+mod namespaces;
+mod objects;
+mod presets;
+mod routing;
+mod samples;
 mod single_node;
 mod story;
+mod switching;
