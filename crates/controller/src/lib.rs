@@ -30,6 +30,7 @@ pub mod rbac;
 pub mod run;
 pub mod serving;
 pub mod settings;
+pub mod start_error;
 pub mod storage_version;
 pub mod watch;
 pub mod webhook;

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
 use axum::Router;
 use kube::Client;
 use llmd_common::admin;
@@ -16,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::args::Settings;
 use crate::metrics_access;
+use crate::start_error::StartError;
 
 /// Opens both ports; each may be switched off. The metrics port is TLS with a certificate of its own making and asks
 /// the API server about each reader, unless `--metrics-secure=false`.
@@ -28,10 +28,10 @@ pub async fn start(
     readiness: &Readiness,
     registry: &Registry,
     shutdown: &Shutdown,
-) -> anyhow::Result<()> {
+) -> Result<(), StartError> {
     let router = admin::router(readiness.clone(), registry.clone());
     let (metrics, tls) = if settings.metrics_secure {
-        let tls = tls::self_signed(&["localhost"], &[b"h2", b"http/1.1"]).context("metrics")?;
+        let tls = tls::self_signed(&["localhost"], &[b"h2", b"http/1.1"]).map_err(StartError::tls("--metrics-secure"))?;
         (
             metrics_access::guard(router.clone(), client.clone()),
             Some(TlsAcceptor::from(std::sync::Arc::new(tls))),
@@ -49,10 +49,10 @@ async fn listen(
     router: Router,
     tls: Option<TlsAcceptor>,
     shutdown: &Shutdown,
-) -> anyhow::Result<()> {
+) -> Result<(), StartError> {
     let Some(address) = address else { return Ok(()) };
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "serving {what}");
+    let listener = TcpListener::bind(address).await.map_err(StartError::listen(address))?;
+    tracing::info!(address = %listener.local_addr().unwrap_or(address), tls = tls.is_some(), "serving {what}");
     let service = hyper_util::service::TowerToHyperService::new(router);
     shutdown.spawn(serve(listener, service, tls, Limits::default(), shutdown.clone()));
     Ok(())

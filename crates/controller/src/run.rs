@@ -29,6 +29,7 @@ use crate::llmisvcconfig;
 use crate::metrics::Metrics;
 use crate::probes;
 use crate::serving;
+use crate::start_error::StartError;
 use crate::storage_version;
 use crate::watch::children::{self, Children};
 use crate::watch::gateway_services;
@@ -48,7 +49,7 @@ pub async fn start(
     client: Client,
     readiness: &Readiness,
     shutdown: &Shutdown,
-) -> anyhow::Result<()> {
+) -> Result<(), StartError> {
     let registry = Registry::new();
     common_metrics::register_process(&registry);
     let installation = Arc::new(settings.installation.clone());

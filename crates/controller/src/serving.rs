@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 use llmd_common::backoff::Backoff;
 use llmd_common::ready::{Condition, Readiness};
@@ -21,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::Settings;
-use crate::context::Context;
+use crate::context::{Caches, Context};
 use crate::llmisvc::facts::certificate::CertificateIssuer;
 use crate::pki::{Authority, store};
+use crate::start_error::StartError;
 use crate::webhook::certificates::{ServingCertificate, maintain, subject_names};
 use crate::webhook::manifests::Endpoint;
 use crate::webhook::{self, server::ALPN};
@@ -61,10 +61,10 @@ pub async fn start(
     shutdown: &Shutdown,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> anyhow::Result<()> {
+) -> Result<(), StartError> {
     let address = settings.webhook_addr;
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    tracing::info!(address = %listener.local_addr()?, "serving webhooks");
+    let listener = TcpListener::bind(address).await.map_err(StartError::listen(address))?;
+    tracing::info!(address = %listener.local_addr().unwrap_or(address), "serving webhooks");
     let webhooks = Webhooks {
         listener,
         condition: readiness.condition("webhooks", "waiting for the certificate authority"),
@@ -84,14 +84,15 @@ pub async fn start(
         if let Some((webhooks, settings)) = waiting
             && let Err(error) = serve_signed(webhooks, &settings, authority, &tasks_of_certify, stop)
         {
-            tracing::error!(error = format!("{error:#}"), "the webhooks cannot be served");
+            tracing::error!(error = %Report(&error), "the webhooks cannot be served");
         }
     });
     Ok(())
 }
 
-fn from_files(folder: &Path, shutdown: &Shutdown) -> anyhow::Result<ServerConfig> {
-    tls::from_files(CertFiles::in_dir(folder), ALPN, RELOAD, shutdown).context("--webhook-cert-dir")
+fn from_files(folder: &Path, shutdown: &Shutdown) -> Result<ServerConfig, StartError> {
+    tls::from_files(CertFiles::in_dir(folder), ALPN, RELOAD, shutdown)
+        .map_err(StartError::tls("--webhook-cert-dir"))
 }
 
 /// Serves with a certificate of the installation's authority, and has the API server trust it.
@@ -101,14 +102,14 @@ fn serve_signed(
     authority: watch::Receiver<Arc<Authority>>,
     tasks: &TaskTracker,
     stop: CancellationToken,
-) -> anyhow::Result<()> {
+) -> Result<(), StartError> {
     let mut names = subject_names(&Endpoint::in_cluster(&settings.installation.system_namespace));
     if !settings.webhook_addr.ip().is_unspecified() {
         names.addresses.insert(settings.webhook_addr.ip());
     }
     let current = Arc::clone(&authority.borrow());
     let serving = ServingCertificate::new(current, names, Timestamp::now())?;
-    let tls = serving.served().server_config(ALPN)?;
+    let tls = serving.served().server_config(ALPN).map_err(StartError::tls("--webhook-port"))?;
     tasks.spawn(maintain(webhooks.context.client.clone(), authority, serving, stop));
     webhooks.serve(tls);
     Ok(())
@@ -139,5 +140,14 @@ async fn follow_authority(
     if context.certificates.set(CertificateIssuer::new(receiver.clone())).is_ok() {
         context.caches.wake_all();
     }
+    tasks.spawn(bring_to_services(context.caches.clone(), receiver.clone()));
     Some(receiver)
+}
+
+/// Has every service looked at whenever the authority changes, so that all of them show and trust the new one long
+/// before the old one ends.
+async fn bring_to_services(caches: Caches, mut authority: watch::Receiver<Arc<Authority>>) {
+    while authority.changed().await.is_ok() {
+        caches.wake_all();
+    }
 }
