@@ -25,6 +25,15 @@ const SAMPLES: [(&str, &[&[&str]]); 7] = [
     ("llm-inference-service-qwen2-7b-gpu.yaml", &[SINGLE_NODE, SCHEDULER, ROUTE]),
 ];
 
+/// A service that is there before the presets are.
+const EARLY: &str = "
+apiVersion: serving.kserve.io/v1alpha2
+kind: LLMInferenceService
+metadata: {name: early}
+spec:
+  model: {uri: 'hf://org/tiny', name: tiny}
+";
+
 /// A folder beside the repository with what others publish; `None`, with a word on it, where it is absent.
 fn samples(folder: &str) -> Result<Option<PathBuf>> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/samples").join(folder);
@@ -59,7 +68,7 @@ fn tell(installation: &Arc<Installation>, prefix: &str) -> Result<()> {
 }
 
 #[test]
-fn samples_become_the_known_objects_with_their_own_presets() -> Result<()> {
+fn samples_become_the_known_objects_once_their_own_presets_are_there() -> Result<()> {
     let Some(presets) = samples("presets")? else { return Ok(()) };
     let without = Without { presets: true, ..Without::default() };
     let installation = match Installation::start(Level::ControlPlane, without)? {
@@ -69,7 +78,12 @@ fn samples_become_the_known_objects_with_their_own_presets() -> Result<()> {
             return Ok(());
         }
     };
+    let early = Story::within(Arc::clone(&installation), "early")?;
+    early.apply(EARLY)?;
+    let condition = early.condition("early", "PresetsCombined", "False")?;
+    assert_eq!(condition["reason"], "ConfigNotFound");
     installation.install_presets(&presets)?;
+    early.has_exactly("early", &[SINGLE_NODE])?;
     tell(&installation, "theirs")
 }
 
