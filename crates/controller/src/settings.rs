@@ -71,7 +71,7 @@ pub struct IngressSettings {
     pub url_scheme: String,
     #[serde(rename = "enableLLMInferenceServiceTLS")]
     pub enable_tls: bool,
-    /// Header that carries the model's name.
+    /// Header that carries the model's name; empty = requests are not routed by it.
     pub model_based_routing_header_name: String,
     /// `enabled`, `disabled` or `forced`.
     pub model_based_routing_mode: String,
@@ -96,7 +96,6 @@ impl IngressSettings {
         let default = Self::default();
         default_if_empty(&mut self.kserve_ingress_gateway, default.kserve_ingress_gateway);
         default_if_empty(&mut self.url_scheme, default.url_scheme);
-        default_if_empty(&mut self.model_based_routing_header_name, default.model_based_routing_header_name);
         default_if_empty(&mut self.model_based_routing_mode, default.model_based_routing_mode);
         let gateway = &self.kserve_ingress_gateway;
         if gateway.matches('/').count() > 1 || gateway.starts_with('/') || gateway.ends_with('/') {

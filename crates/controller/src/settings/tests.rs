@@ -10,10 +10,7 @@ fn parse(entries: &[(&str, &str)]) -> Result<ClusterSettings, SettingsError> {
 fn what_is_missing_or_empty_has_its_default() {
     assert_eq!(parse(&[]).unwrap(), ClusterSettings::default());
     let empty = parse(&[
-        (
-            "ingress",
-            r#"{"urlScheme": "", "kserveIngressGateway": "", "modelBasedRoutingHeaderName": "", "ingressDomain": "x"}"#,
-        ),
+        ("ingress", r#"{"urlScheme": "", "kserveIngressGateway": "", "ingressDomain": "x"}"#),
         ("storageInitializer", r#"{"image": "", "cpuLimit": "", "uidModelcar": null}"#),
         ("credentials", r#"{"storageSecretNameAnnotation": "", "s3": {"s3AccessKeyIDName": ""}}"#),
         ("scheduler", " "),
@@ -46,6 +43,12 @@ fn every_key_is_read_by_its_name() {
     assert_eq!(settings.scheduler.expiration_annotations, ["a"]);
     assert_eq!(settings.autoscaling.prometheus.url, "http://p");
     assert!(settings.local_model.enabled);
+}
+
+#[test]
+fn an_empty_header_name_is_a_choice() {
+    let settings = parse(&[("ingress", r#"{"modelBasedRoutingHeaderName": ""}"#)]).unwrap();
+    assert_eq!(settings.ingress.model_based_routing_header_name, "");
 }
 
 #[test]

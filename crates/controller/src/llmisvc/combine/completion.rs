@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use llmd_api::gateway::{BackendObjectReference, HttpRouteSpec, ObjectReference, ParentReference};
+use llmd_api::gateway::{
+    BackendObjectReference, HttpRouteRule, HttpRouteSpec, ObjectReference, ParentReference,
+};
 use llmd_api::inference::pool_v1::{InferencePoolSpec, PortNumber};
 use llmd_api::meta;
 use llmd_api::serving::v1alpha2::{LLMInferenceServiceSpec, RouterSpec, SchedulerSpec};
@@ -65,6 +67,7 @@ fn complete_route(router: &mut RouterSpec, names: Names<'_>) {
     else {
         return;
     };
+    route.rules.retain_mut(has_nameable_matches);
     let gateways = router.gateway.as_ref().map(|it| it.refs.as_slice()).unwrap_or_default();
     if !gateways.is_empty() {
         route.parent_refs = gateways.iter().map(parent).collect();
@@ -83,6 +86,14 @@ fn complete_route(router: &mut RouterSpec, names: Names<'_>) {
             }
         }
     }
+}
+
+/// Removes matches by a header without a name, which presets make where the installation names no header for models;
+/// false when the rule has none left.
+fn has_nameable_matches(rule: &mut HttpRouteRule) -> bool {
+    let matches_everything = rule.matches.is_empty();
+    rule.matches.retain(|it| it.headers.iter().all(|it| !it.name.is_empty()));
+    matches_everything || !rule.matches.is_empty()
 }
 
 fn parent(gateway: &ObjectReference) -> ParentReference {
