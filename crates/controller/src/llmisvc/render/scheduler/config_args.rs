@@ -33,7 +33,7 @@ pub(super) fn configure(service: &Service, scheduler: &SchedulerSpec, container:
         match preserved(service) {
             Some(pair) => add_args(container, pair),
             None => {
-                let text = document::write(&default_config::document(Shape::of(service)));
+                let text = document::write(&default_config::document(Shape::of(service, container)));
                 add_args(container, ["--config-text".to_owned(), text]);
             }
         }
@@ -89,7 +89,7 @@ fn live_text(service: &Service) -> Option<String> {
 /// Whether this is a generated default: of any shape, with or without what migration added to it.
 fn is_generated(mut config: Value) -> bool {
     document::remove_plugin(&mut config, document::METRICS_SOURCE);
-    Shape::ALL.iter().any(|&shape| default_config::document(shape) == config)
+    Shape::all().any(|shape| default_config::document(shape) == config)
 }
 
 fn add_args(container: &mut Container, args: impl IntoIterator<Item = String>) {

@@ -1,5 +1,6 @@
 //! The configuration of an endpoint picker for which the user gave none.
 
+use k8s_openapi::api::core::v1::Container;
 use serde_json::{Value, json};
 
 use crate::llmisvc::service::Service;
@@ -11,24 +12,39 @@ pub(super) struct Shape {
     pub disaggregated: bool,
     /// Requests for an adapter go where it is loaded.
     pub lora: bool,
+    /// llmd's own endpoint picker reads it, which has fewer plugins and refuses those it does not know.
+    pub llmd: bool,
 }
 
 impl Shape {
-    pub(super) const ALL: [Self; 4] = [
-        Self { disaggregated: false, lora: false },
-        Self { disaggregated: false, lora: true },
-        Self { disaggregated: true, lora: false },
-        Self { disaggregated: true, lora: true },
-    ];
+    /// Every shape there is.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (0..8).map(|it| Self { disaggregated: it & 1 != 0, lora: it & 2 != 0, llmd: it & 4 != 0 })
+    }
 
-    pub(super) fn of(service: &Service) -> Self {
+    /// What `container` needs as the endpoint picker of `service`.
+    pub(super) fn of(service: &Service, container: &Container) -> Self {
         let lora = service.spec.model.as_ref().and_then(|it| it.lora.as_ref());
+        let program = container.command.iter().flatten().next();
         Self {
             disaggregated: service.is_disaggregated(),
             lora: lora.is_some_and(|it| !it.adapters.is_empty()),
+            llmd: program.is_some_and(|it| it.rsplit('/').next() == Some(LLMD)),
+        }
+    }
+
+    /// The plugin that stands for `plugin`, where there is one.
+    fn spelling(self, plugin: &'static str) -> Option<&'static str> {
+        match plugin {
+            LORA | "no-hit-lru-scorer" if self.llmd => None,
+            "active-request-scorer" if self.llmd => Some("running-requests-size-scorer"),
+            it => Some(it),
         }
     }
 }
+
+/// llmd's own endpoint picker.
+const LLMD: &str = "llmd-epp";
 
 /// The EndpointPickerConfig for this shape.
 pub(super) fn document(shape: Shape) -> Value {
@@ -78,7 +94,7 @@ fn plugin_types(shape: Shape) -> Vec<&'static str> {
         )
     };
     let lora: &[&str] = if shape.lora { &[LORA] } else { &[] };
-    [before, lora, after].concat()
+    [before, lora, after].into_iter().flatten().filter_map(|&it| shape.spelling(it)).collect()
 }
 
 fn profiles(shape: Shape) -> Value {
@@ -101,11 +117,11 @@ fn profiles(shape: Shape) -> Value {
 }
 
 /// A profile: at most one filter, weighted scorers, the picker.
-fn profile(name: &str, filter: Option<&str>, scorers: &[(&str, u32)], shape: Shape) -> Value {
+fn profile(name: &str, filter: Option<&str>, scorers: &[(&'static str, u32)], shape: Shape) -> Value {
     let mut plugins: Vec<Value> = filter.map(|it| json!({ "pluginRef": it })).into_iter().collect();
     let lora = shape.lora.then_some((LORA, 4));
-    let weighted = |(name, weight)| json!({ "pluginRef": name, "weight": weight });
-    plugins.extend(scorers.iter().copied().chain(lora).map(weighted));
+    let weighted = |(name, weight)| Some(json!({ "pluginRef": shape.spelling(name)?, "weight": weight }));
+    plugins.extend(scorers.iter().copied().chain(lora).filter_map(weighted));
     plugins.push(json!({ "pluginRef": PICKER }));
     json!({ "name": name, "plugins": plugins })
 }
