@@ -48,22 +48,29 @@ impl Election {
     /// Waits until this candidate holds the lease.
     pub async fn acquire(&mut self) {
         tracing::info!(lease = %self.name, namespace = %self.namespace, identity = %self.identity, "waiting for the lease");
-        while !self.attempt().await {
+        while self.attempt().await != Attempt::Held {
             tokio::time::sleep(RETRY).await;
         }
         tracing::info!(lease = %self.name, "leading");
     }
 
-    /// Renews the lease until that fails for too long.
+    /// Renews the lease until somebody else has it or no renewal succeeds in time. A renewal counts from when it was
+    /// begun: the API server may have stored it at once and answered late, and others count from what is stored.
     pub async fn hold(&mut self) {
         let mut renewed = Instant::now();
         loop {
-            tokio::time::sleep(RETRY).await;
-            if self.attempt().await {
-                renewed = Instant::now();
-            } else if renewed.elapsed() >= RENEW_DEADLINE {
-                tracing::error!(lease = %self.name, "lost the lease");
-                return;
+            let begun = Instant::now() + RETRY;
+            let attempt = async {
+                tokio::time::sleep_until(begun).await;
+                self.attempt().await
+            };
+            match tokio::time::timeout_at(renewed + RENEW_DEADLINE, attempt).await {
+                Ok(Attempt::Held) => renewed = begun,
+                Ok(Attempt::Failed) => {}
+                Ok(Attempt::Taken) | Err(_) => {
+                    tracing::error!(lease = %self.name, "lost the lease");
+                    return;
+                }
             }
         }
     }
@@ -89,19 +96,20 @@ impl Election {
         }
     }
 
-    /// One attempt to take or renew the lease: whether this candidate holds it now.
-    async fn attempt(&mut self) -> bool {
+    /// One attempt to take or renew the lease.
+    async fn attempt(&mut self) -> Attempt {
         match tokio::time::timeout(RENEW_DEADLINE / 2, self.try_once()).await {
-            Ok(Ok(holds)) => holds,
+            Ok(Ok(true)) => Attempt::Held,
+            Ok(Ok(false)) => Attempt::Taken,
             // Somebody else was faster.
-            Ok(Err(kube::Error::Api(status))) if status.code == 409 => false,
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => Attempt::Failed,
             Ok(Err(error)) => {
                 tracing::warn!(lease = %self.name, error = %Report(&error), "cannot reach the lease");
-                false
+                Attempt::Failed
             }
             Err(_) => {
                 tracing::warn!(lease = %self.name, "the API server did not answer about the lease in time");
-                false
+                Attempt::Failed
             }
         }
     }
@@ -136,6 +144,16 @@ impl Election {
         self.seen = Some((spec, Instant::now()));
         Ok(true)
     }
+}
+
+/// What an attempt to take or renew the lease came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Held,
+    /// Another candidate holds it.
+    Taken,
+    /// It is not known who holds it.
+    Failed,
 }
 
 /// Whether `identity` may take the lease `found`, which has not changed for `age`.
@@ -173,31 +191,4 @@ fn released(held: &LeaseSpec, now: Timestamp) -> LeaseSpec {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn a_lease_is_taken_when_free_own_or_stale() {
-        let at = Timestamp::UNIX_EPOCH;
-        let held = claimed(&LeaseSpec::default(), "a", at);
-        assert!(may_claim(&held, "a", SECOND));
-        assert!(!may_claim(&held, "b", DURATION - SECOND));
-        assert!(may_claim(&held, "b", DURATION));
-        assert!(may_claim(&released(&held, at), "b", Duration::ZERO));
-    }
-
-    #[test]
-    fn transitions_count_changes_of_the_holder() {
-        let at = Timestamp::UNIX_EPOCH;
-        let later = at + jiff::SignedDuration::from_secs(5);
-        let first = claimed(&LeaseSpec::default(), "a", at);
-        assert_eq!(first.lease_transitions, Some(0));
-        let renewed = claimed(&first, "a", later);
-        assert_eq!((renewed.acquire_time.clone(), renewed.lease_transitions), (first.acquire_time, Some(0)));
-        assert_eq!(renewed.renew_time, Some(MicroTime(later)));
-        let taken = claimed(&renewed, "b", later);
-        assert_eq!((taken.holder_identity.as_deref(), taken.lease_transitions), (Some("b"), Some(1)));
-    }
-}
+mod tests;
