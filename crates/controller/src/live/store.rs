@@ -5,13 +5,18 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use lru::LruCache;
 use parking_lot::RwLock;
 
 use super::{LiveChild, LiveChildren};
 use crate::children::ChildKind;
 use crate::index::Key;
+
+/// Deletions that are remembered: far more than there are writes in flight.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// Where an object is: kind, namespace (empty when cluster-scoped), name.
 pub type Place = (ChildKind, String, String);
@@ -20,14 +25,29 @@ pub type Place = (ChildKind, String, String);
 #[derive(Debug, Default)]
 pub struct LiveStore(RwLock<Records>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Records {
     children: HashMap<Place, (Key, Arc<LiveChild>)>,
     by_service: HashMap<Key, BTreeSet<Place>>,
     /// Places seen since the list of their kind began; present only while it is read.
     listing: HashMap<ChildKind, HashSet<Place>>,
+    /// The versions at which the last objects went: what applying one of them returned may be heard of later.
+    gone: LruCache<Place, u64>,
     pods: HashMap<Key, Pod>,
     pods_by_service: HashMap<Key, BTreeSet<Key>>,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            children: HashMap::new(),
+            by_service: HashMap::new(),
+            listing: HashMap::new(),
+            gone: LruCache::new(REMEMBERED),
+            pods: HashMap::new(),
+            pods_by_service: HashMap::new(),
+        }
+    }
 }
 
 /// A pod's service and addresses.
@@ -64,6 +84,9 @@ impl LiveStore {
             seen.insert(place.clone());
         }
         let mut concerned = Vec::new();
+        if records.gone.peek(&place).is_some_and(|&it| it > version(&child)) {
+            return concerned;
+        }
         if let Some((before_service, before)) = records.children.get(&place) {
             if version(before) > version(&child) {
                 return concerned;
@@ -82,9 +105,13 @@ impl LiveStore {
         concerned
     }
 
-    /// Forgets an object. Returns the service it belonged to.
-    pub fn forget(&self, place: &Place) -> Option<Key> {
-        self.0.write().remove(place)
+    /// Forgets an object that went at `version`. Returns the service it belonged to.
+    pub fn forget(&self, place: &Place, version: Option<&str>) -> Option<Key> {
+        let mut records = self.0.write();
+        if let Some(version) = version.and_then(|it| it.parse().ok()) {
+            records.gone.put(place.clone(), version);
+        }
+        records.remove(place)
     }
 
     /// A list of all objects of `kind` begins.
@@ -208,6 +235,17 @@ mod tests {
         assert!(store.observe(chat(), child("a", 6, 1)).is_empty());
         assert_eq!(store.of(&chat()).children[0].resource_version, "6");
         assert_eq!(store.observe(chat(), child("a", 7, 2)), [chat()]);
+    }
+
+    #[test]
+    fn a_deletion_that_is_heard_of_before_the_answer_to_a_write_counts() {
+        let store = LiveStore::default();
+        let place = (ChildKind::Service, "team".to_owned(), "a".to_owned());
+        store.observe(chat(), child("a", 5, 1));
+        assert_eq!(store.forget(&place, Some("7")), Some(chat()));
+        assert!(store.observe(chat(), child("a", 6, 1)).is_empty());
+        assert!(store.of(&chat()).children.is_empty());
+        assert_eq!(store.observe(chat(), child("a", 8, 1)), [chat()]);
     }
 
     #[test]

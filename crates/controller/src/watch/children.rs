@@ -42,7 +42,7 @@ impl Children {
     fn forget(&self, object: DynamicObject) {
         let metadata = object.metadata;
         let place = (self.kind, metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
-        if let Some(service) = self.caches.live.forget(&place) {
+        if let Some(service) = self.caches.live.forget(&place, metadata.resource_version.as_deref()) {
             self.caches.services_queue.add(service);
         }
     }
