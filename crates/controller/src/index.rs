@@ -34,6 +34,8 @@ pub enum Reference {
     /// Whatever config changes.
     AnyConfig,
     ConfigMap(Key),
+    ServiceAccount(Key),
+    Secret(Key),
     Gateway(Key),
     /// Cluster-scoped.
     GatewayClass(String),
@@ -74,6 +76,16 @@ impl Index {
         }
     }
 
+    /// Adds to what `service` depends on, until the next [`Self::set`].
+    pub fn extend(&self, service: &Key, references: BTreeSet<Reference>) {
+        let mut maps = self.0.write();
+        let Maps { references: by_service, services: by_reference } = &mut *maps;
+        for reference in references {
+            by_reference.entry(reference.clone()).or_default().insert(service.clone());
+            by_service.entry(service.clone()).or_default().insert(reference);
+        }
+    }
+
     /// The services that depend on `reference`.
     #[must_use]
     pub fn services(&self, reference: &Reference) -> Vec<Key> {
@@ -96,6 +108,9 @@ mod tests {
         assert_eq!(index.services(&gateway), [a.clone(), b.clone()]);
         index.set(&a, BTreeSet::from([config.clone()]));
         assert_eq!(index.services(&gateway), std::slice::from_ref(&b));
+        let secret = Reference::Secret(Key::new("team", "minio"));
+        index.extend(&a, BTreeSet::from([secret.clone()]));
+        assert_eq!(index.services(&secret), std::slice::from_ref(&a));
         assert_eq!(index.services(&config), std::slice::from_ref(&a));
         for service in [&a, &b] {
             index.set(service, BTreeSet::new());

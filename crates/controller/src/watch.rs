@@ -95,6 +95,7 @@ pub async fn run(
         watcher(target.api::<DynamicObject>(client), target.config()).boxed()
     };
     let mut events = pin!(events.default_backoff());
+    let mut is_up = false;
     loop {
         let event = tokio::select! {
             biased;
@@ -105,12 +106,17 @@ pub async fn run(
             Some(Ok(event)) => {
                 let is_complete = matches!(event, Event::InitDone);
                 sink.take(event);
-                if is_complete {
+                // A watch that goes on where it broke off lists nothing again.
+                if !is_up && (is_complete || synced.is_cancelled()) {
+                    is_up = true;
                     metrics.watch_up(&target.resource, true);
+                }
+                if is_complete {
                     synced.cancel();
                 }
             }
             Some(Err(error)) => {
+                is_up = false;
                 metrics.watch_up(&target.resource, false);
                 tracing::warn!(kind, error = %Report(&error), "watch failed; it starts again after a while");
             }

@@ -92,7 +92,12 @@ where
         self.queue.succeeded(key);
         match done {
             Done::Applied => ("success", None),
-            Done::Failed(reason) => ("failed", Some(reason)),
+            Done::Failed { reason, again } => {
+                if let Some(time) = again {
+                    self.queue.add_after(key.clone(), time);
+                }
+                ("failed", Some(reason))
+            }
             Done::Waiting(time) => {
                 self.queue.add_after(key.clone(), time);
                 ("success", None)

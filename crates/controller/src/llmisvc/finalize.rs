@@ -23,17 +23,20 @@ use crate::names::Names;
 pub enum Finalized {
     /// Nothing of this controller holds the service any more.
     Gone,
+    /// The finalizer holds the service.
+    Held,
     /// Other members of the group still send requests to it.
     Waiting,
 }
 
-/// Puts the finalizer on the service unless it is there.
+/// Puts the finalizer on the service unless it is there. A service that is gone meanwhile stays so: nothing may be
+/// created that only its end would remove.
 ///
 /// # Errors
 /// When the service cannot be written.
-pub async fn ensure(context: &Context, key: &Key, object: &LLMInferenceService) -> Result<(), Error> {
+pub async fn ensure(context: &Context, key: &Key, object: &LLMInferenceService) -> Result<Finalized, Error> {
     if object.finalizers().iter().any(|it| it == SERVICE_FINALIZER) {
-        return Ok(());
+        return Ok(Finalized::Held);
     }
     let all = object.finalizers().iter().map(String::as_str).chain([SERVICE_FINALIZER]);
     set_finalizers(context, key, object, all.collect()).await
@@ -71,15 +74,15 @@ async fn set_finalizers(
     key: &Key,
     object: &LLMInferenceService,
     finalizers: Vec<&str>,
-) -> Result<(), Error> {
+) -> Result<Finalized, Error> {
     let api: Api<LLMInferenceService> = Api::namespaced(context.client.clone(), &key.namespace);
     let patch = json!({"metadata": {
         "resourceVersion": object.metadata.resource_version,
         "finalizers": finalizers,
     }});
     match api.patch_metadata(&key.name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Ok(_) => Ok(Finalized::Held),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Finalized::Gone),
         Err(source) => Err(error("finalizer", source)),
     }
 }

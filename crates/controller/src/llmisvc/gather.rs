@@ -6,10 +6,11 @@ use kube::ResourceExt;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
 
 use super::combine::Effective;
+use super::facts::routing::RoutingSource;
 use super::facts::{Facts, accounts, routing, scheduler, storage};
 use crate::context::Context;
 use crate::index::{Key, Reference};
-use crate::settings::Installation;
+use crate::settings::{ClusterSettings, Installation};
 
 /// Reads what the objects of the service depend on.
 ///
@@ -26,6 +27,10 @@ pub async fn gather(
     let installation = &context.installation;
     let settings = context.caches.settings.load_full();
     let accounts = accounts::gather(client.clone(), namespace, spec).await?;
+    // Which Secrets count is known only now; one that changes while it is read wakes the service again.
+    let secrets = storage::named_secrets(object.annotations(), &accounts, &settings);
+    let secrets = secrets.into_iter().map(|it| Reference::Secret(Key::new(namespace, it)));
+    context.caches.index.extend(key, secrets.collect());
     let storage =
         storage::gather(client, namespace, object.annotations(), &accounts, installation, &settings).await?;
     Ok(Facts {
@@ -46,6 +51,8 @@ pub fn references(
     object: &LLMInferenceService,
     effective: Option<&Effective>,
     installation: &Installation,
+    settings: &ClusterSettings,
+    source: &dyn RoutingSource,
 ) -> BTreeSet<Reference> {
     let namespace = object.namespace().unwrap_or_default();
     let mut names: BTreeSet<String> = object.spec.base_refs.iter().map(|it| it.name.clone()).collect();
@@ -58,7 +65,14 @@ pub fn references(
         references.insert(Reference::AnyConfig);
     }
     let spec = effective.map_or(&object.spec, |it| &it.spec);
-    references.extend(routing_references(&namespace, spec));
+    references.extend(routing_references(&namespace, spec, source));
+    let mut accounts = accounts::named_in(spec);
+    accounts.insert(accounts::DEFAULT.to_owned());
+    references.extend(accounts.into_iter().map(|it| Reference::ServiceAccount(Key::new(&namespace, it))));
+    let ca_bundle = &settings.storage_initializer.ca_bundle_config_map_name;
+    if !ca_bundle.is_empty() {
+        references.insert(Reference::ConfigMap(Key::new(&installation.system_namespace, ca_bundle)));
+    }
     references.extend(
         scheduler::referenced_config_map(&namespace, spec, installation)
             .map(|(namespace, name)| Reference::ConfigMap(Key::new(namespace, name))),
@@ -66,23 +80,27 @@ pub fn references(
     references
 }
 
-/// Gateways, routes, pools and the group that the effective spec names.
-fn routing_references(namespace: &str, spec: &LLMInferenceServiceSpec) -> BTreeSet<Reference> {
+/// Gateways with their classes, routes, pools and the group that the effective spec names.
+fn routing_references(
+    namespace: &str,
+    spec: &LLMInferenceServiceSpec,
+    source: &dyn RoutingSource,
+) -> BTreeSet<Reference> {
     let Some(router) = &spec.router else { return BTreeSet::new() };
     let route = router.route.as_ref();
     let http = route.and_then(|it| it.http.as_ref());
-    let named = router
-        .gateway
-        .iter()
-        .flat_map(|it| &it.refs)
-        .map(|it| Reference::Gateway(Key::new(it.namespace.as_deref().unwrap_or(namespace), &it.name)));
-    let parents = http.and_then(|it| it.spec.as_ref()).into_iter().flat_map(|it| &it.parent_refs);
-    let parents = parents
-        .filter_map(|it| routing::parent_gateway(it, namespace))
-        .map(|(namespace, name)| Reference::Gateway(Key::new(namespace, name)));
+    let gateways = routing::gateway_keys(namespace, spec, source);
+    let classes = gateways.iter().filter_map(|(namespace, name)| source.gateway(namespace, name));
+    let classes: Vec<_> =
+        classes.map(|it| Reference::GatewayClass(it.spec.gateway_class_name.clone())).collect();
+    let gateways =
+        gateways.into_iter().map(|(namespace, name)| Reference::Gateway(Key::new(namespace, name)));
     let routes =
         http.into_iter().flat_map(|it| &it.refs).map(|it| Reference::Route(Key::new(namespace, &it.name)));
     let pool = routing::pool_reference(spec).map(|it| Reference::Pool(Key::new(namespace, it)));
     let group = route.and_then(|it| it.group.as_ref()).map(|it| Reference::Group(Key::new(namespace, it)));
-    named.chain(parents).chain(routes).chain(pool).chain(group).collect()
+    gateways.chain(classes).chain(routes).chain(pool).chain(group).collect()
 }
+
+#[cfg(test)]
+mod tests;

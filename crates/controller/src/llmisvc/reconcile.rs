@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use llmd_api::meta;
 use llmd_api::serving::conditions as types;
-use llmd_api::serving::status::AppliedConfig;
+use llmd_api::serving::status::{AppliedConfig, Condition};
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
 use llmd_common::report::Report;
 
@@ -26,7 +26,7 @@ use super::status::events::{StatusEvent, transition, warnings};
 use super::status::{Progress, not_combined, status};
 use super::validate::validate;
 use super::write_status::write_status;
-use crate::apply::{ApplyError, Outcome, apply};
+use crate::apply::{ApplyError, Outcome, apply, apply_only};
 use crate::children::ChildKind;
 use crate::context::Context;
 use crate::events::{self, Note};
@@ -38,6 +38,10 @@ use crate::pki::PkiError;
 /// Time after which a service that waits for others is looked at again.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// Time after which a service is looked at again whose objects were refused: no watch tells when a name that somebody
+/// else's object takes becomes free, or when whatever refused the object changes its mind.
+const REFUSED: Duration = Duration::from_secs(60);
+
 /// Longest time until a service with a certificate is looked at again.
 const LOOK: Duration = Duration::from_secs(24 * 3600);
 
@@ -46,8 +50,9 @@ const LOOK: Duration = Duration::from_secs(24 * 3600);
 pub enum Done {
     /// Everything is as the service asks.
     Applied,
-    /// Something is wrong that only a change elsewhere can mend; the status says what.
-    Failed(&'static str),
+    /// Something is wrong that only a change elsewhere can mend; the status says what. Where no watch sees that change,
+    /// or something is due anyway, the service is to be looked at again after the time `again`.
+    Failed { reason: &'static str, again: Option<Duration> },
     /// To be looked at again after this time.
     Waiting(Duration),
 }
@@ -112,14 +117,19 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
     };
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(match finalize::finalize(context, key, &object).await? {
-            Finalized::Gone => Done::Applied,
+            Finalized::Gone | Finalized::Held => Done::Applied,
             Finalized::Waiting => Done::Waiting(WAIT),
         });
     }
-    finalize::ensure(context, key, &object).await?;
+    if finalize::ensure(context, key, &object).await? == Finalized::Gone {
+        return Ok(Done::Applied);
+    }
     let settings = context.caches.settings.load_full();
+    let refer = |effective| references(&object, effective, &context.installation, &settings, &context.caches);
+    // A config that changes while they are combined wakes the service again.
+    context.caches.index.set(key, refer(None));
     let combined = combine(&object, &context.caches, &context.installation, &settings);
-    context.caches.index.set(key, references(&object, combined.as_ref().ok(), &context.installation));
+    context.caches.index.set(key, refer(combined.as_ref().ok()));
     let (effective, mut failures) = match accept(&object, combined) {
         Ok(accepted) => accepted,
         Err(failure) => return report_uncombined(context, key, &object, failure).await,
@@ -141,15 +151,20 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
         gather(context, key, &object, &effective.spec).await.map_err(|it| Error::Gather(it.into()))?;
     let mut service =
         Service::new(&object, effective.spec.clone(), Arc::clone(&context.installation), settings, facts);
-    let renewal = certify(context, &mut service)?;
     failures.extend(check(&service));
     publish_warnings(context, &object, &service).await;
-    let outcome = if failures.iter().any(blocks) {
+    let is_blocked = failures.iter().any(blocks);
+    let first =
+        if is_blocked { Outcome::default() } else { apply_services(context, &object, &mut service).await };
+    let renewal = certify(context, &mut service)?;
+    let outcome = if is_blocked {
         Outcome::default()
     } else {
         let children = render(&service);
-        let outcome = apply(context, &object, &service.facts.live, &children).await;
+        let mut outcome = apply(context, &object, &service.facts.live, &children).await;
         failures.extend(outcome.failures.iter().map(|it| failure_of(it, &children)));
+        outcome.created.extend(first.created);
+        outcome.updated.extend(first.updated);
         outcome
     };
     if outcome.created.iter().any(|(kind, _)| *kind == ChildKind::ClusterRoleBinding) {
@@ -214,11 +229,12 @@ async fn report_uncombined(
 ) -> Result<Done, Error> {
     let previous = object.status.clone().unwrap_or_default();
     let next = not_combined(object.metadata.generation.unwrap_or_default(), &failure, &previous, &now());
-    if write_status(context, key, object, &next).await? {
+    let is_told = !is_new_failure(&failure, &previous.conditions);
+    if write_status(context, key, object, &next).await? && !is_told {
         let message = format!("Reconciliation failed: {}", failure.message);
         context.events.service(object, Note::warning("Error", message)).await;
     }
-    Ok(Done::Failed(failure.reason))
+    Ok(Done::Failed { reason: failure.reason, again: None })
 }
 
 /// Writes the status and publishes what happened.
@@ -245,7 +261,7 @@ async fn report(
     let next = status(service, &progress, &previous, &now());
     let is_new = write_status(context, key, object, &next).await?;
     if is_new {
-        for failure in failures {
+        for failure in failures.iter().filter(|it| is_new_failure(it, &previous.conditions)) {
             let message = format!("Reconciliation failed: {}", failure.message);
             context.events.service(object, Note::warning("Error", message)).await;
         }
@@ -254,6 +270,19 @@ async fn report(
         }
     }
     Ok(())
+}
+
+/// Brings in the Services before the first certificate is made: it vouches for their addresses, and would have to be
+/// made once more when they come. A failure here comes again when everything is applied.
+async fn apply_services(context: &Context, object: &LLMInferenceService, service: &mut Service) -> Outcome {
+    if service.facts.live.get(ChildKind::Secret, &service.names().certificate()).is_some() {
+        return Outcome::default();
+    }
+    let mut services = render(service);
+    services.retain(|it| it.kind == ChildKind::Service);
+    let outcome = apply_only(context, object, &service.facts.live, &services).await;
+    service.facts.live = context.caches.live.of(&Key::new(&service.namespace, &service.name));
+    outcome
 }
 
 /// Adds the service's certificate to its facts. Returns the time until it has to be looked at again.
@@ -276,17 +305,28 @@ async fn publish_warnings(context: &Context, object: &LLMInferenceService, servi
     context.events.standing(object, storage.chain(routing).collect()).await;
 }
 
+/// Whether the conditions do not tell of the failure yet: while it lasts, other parts of the status change many times.
+fn is_new_failure(failure: &SectionError, conditions: &[Condition]) -> bool {
+    let told = |it: &Condition| {
+        it.type_ == failure.condition && it.reason == failure.reason && it.message == failure.message
+    };
+    !conditions.iter().any(told)
+}
+
 fn note(event: StatusEvent) -> Note {
     let StatusEvent { warning, reason, message } = event;
     Note { warning, reason, message }
 }
 
 fn conclude(failures: &[SectionError], outcome: Outcome, renewal: Option<Duration>) -> Result<Done, Error> {
+    let refused = (!outcome.failures.is_empty()).then_some(REFUSED);
     if let Some(error) = outcome.failures.into_iter().find(ApplyError::retry) {
         return Err(Error::Apply(Box::new(error)));
     }
     Ok(match (failures.first(), renewal) {
-        (Some(failure), _) => Done::Failed(failure.reason),
+        (Some(failure), _) => {
+            Done::Failed { reason: failure.reason, again: refused.into_iter().chain(renewal).min() }
+        }
         (None, Some(time)) => Done::Waiting(time),
         (None, None) => Done::Applied,
     })
@@ -305,3 +345,6 @@ fn forget(context: &Context, key: &Key) {
 pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
+
+#[cfg(test)]
+mod tests;

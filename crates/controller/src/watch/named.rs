@@ -1,6 +1,6 @@
 //! Objects that services name and whose content nobody caches: their metadata is enough to notice a change.
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Resource;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::watcher::Event;
@@ -10,10 +10,10 @@ use super::{Sink, Target};
 use crate::context::Caches;
 use crate::index::{Key, Reference};
 
-/// The metadata of every ConfigMap.
+/// The metadata of every object of the kind.
 #[must_use]
-pub fn config_maps() -> Target {
-    Target { metadata_only: true, ..Target::all(ApiResource::erase::<ConfigMap>(&())) }
+pub fn target<K: Resource<DynamicType = ()>>() -> Target {
+    Target { metadata_only: true, ..Target::all(ApiResource::erase::<K>(&())) }
 }
 
 /// Wakes the services that depend on a changed object.

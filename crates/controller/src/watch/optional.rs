@@ -198,7 +198,12 @@ impl OptionalKinds {
     }
 
     /// Follows the CRDs until the process stops. `synced` fires when the kinds served at the start are cached.
-    pub async fn follow(mut self, synced: CancellationToken) {
+    pub async fn follow(self, synced: CancellationToken) {
+        // Whatever is waited for ends with the process.
+        self.stop.clone().run_until_cancelled_owned(self.follow_for_ever(synced)).await;
+    }
+
+    async fn follow_for_ever(mut self, synced: CancellationToken) {
         let changed = Arc::new(Notify::new());
         self.watch_crds(&changed);
         let mut delays = SETTLE.to_vec();
@@ -208,7 +213,6 @@ impl OptionalKinds {
             let delay = delays.pop().unwrap_or(POLL);
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return,
                 () = changed.notified() => delays = SETTLE.iter().rev().copied().collect(),
                 () = tokio::time::sleep(delay) => self.look(START).await,
             }

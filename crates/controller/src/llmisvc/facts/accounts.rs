@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use llmd_api::serving::v1alpha2::LLMInferenceServiceSpec;
 
 /// The account that pods without another one run with; every namespace gets it.
-const DEFAULT: &str = "default";
+pub const DEFAULT: &str = "default";
 
 /// What of a service account is used or copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -84,7 +84,7 @@ pub fn gather(
     source: &dyn RoutingSource,
 ) -> RoutingFacts {
     let routes = referenced_routes(namespace, spec, source);
-    let gateways = gateway_keys(namespace, spec, &routes)
+    let gateways = gateway_keys(namespace, spec, source)
         .into_iter()
         .filter_map(|key| Some((key.clone(), gateway_facts(&key, source)?)))
         .collect();
@@ -128,12 +128,13 @@ fn referenced_routes(
 
 /// Every gateway that the service names: in its references, as a parent of the managed route, as a parent of a
 /// referenced route.
-fn gateway_keys(
+pub fn gateway_keys(
     namespace: &str,
     spec: &LLMInferenceServiceSpec,
-    routes: &BTreeMap<String, Arc<HTTPRoute>>,
+    source: &dyn RoutingSource,
 ) -> BTreeSet<(String, String)> {
     let Some(router) = &spec.router else { return BTreeSet::new() };
+    let routes = referenced_routes(namespace, spec, source);
     let references = router
         .gateway
         .iter()
