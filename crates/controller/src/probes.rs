@@ -31,7 +31,8 @@ pub async fn start(
 ) -> Result<(), StartError> {
     let router = admin::router(readiness.clone(), registry.clone());
     let (metrics, tls) = if settings.metrics_secure {
-        let tls = tls::self_signed(&["localhost"], &[b"h2", b"http/1.1"]).map_err(StartError::tls("--metrics-secure"))?;
+        let tls = tls::self_signed(&["localhost"], &[b"h2", b"http/1.1"])
+            .map_err(StartError::tls("--metrics-secure"))?;
         (
             metrics_access::guard(router.clone(), client.clone()),
             Some(TlsAcceptor::from(std::sync::Arc::new(tls))),

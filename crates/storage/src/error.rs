@@ -118,18 +118,17 @@ impl Error {
     }
 }
 
-/// Whether a server's certificate was refused, anywhere in the chain of causes.
+/// Whether a server's certificate was refused, anywhere in the chain of causes. An I/O error that wraps another hides
+/// it from `source`, so what it wraps is looked at first.
 fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = inner.and_then(|it| it.downcast_ref()).or_else(|| error.downcast_ref());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        next = error.source();
+    if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
+        return true;
     }
-    false
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    wrapped
+        .map(|it| it as &(dyn std::error::Error + 'static))
+        .or_else(|| error.source())
+        .is_some_and(is_untrusted)
 }
 
 /// What a user can do about a status.
@@ -140,5 +139,19 @@ fn hint(status: StatusCode) -> &'static str {
         }
         StatusCode::NOT_FOUND => ": there is no such model, revision or file, or it is private",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_untrusted_certificate_is_found_however_deep_it_lies() {
+        let refused = || rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert!(is_untrusted(&refused()));
+        assert!(is_untrusted(&io::Error::other(refused())));
+        assert!(is_untrusted(&io::Error::other(io::Error::other(refused()))));
+        assert!(!is_untrusted(&io::Error::other(rustls::Error::DecryptError)));
     }
 }

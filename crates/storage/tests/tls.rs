@@ -4,7 +4,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use llmd_common::report::Report;
 use llmd_storage::args::{Args, Environment};
@@ -65,10 +64,8 @@ async fn a_server_is_trusted_by_a_mounted_bundle_alone() {
     let mount = [("CA_BUNDLE_VOLUME_MOUNT_POINT", folder.path().to_str().unwrap())];
     let (uri, models) = (format!("{address}/f.bin"), folder.path().join("models"));
 
-    let began = Instant::now();
     let error = download(&uri, &models, &[]).await.unwrap_err();
     assert!(error.contains("invalid peer certificate"), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(1), "a certificate does not get better by trying again");
 
     let error = download(&uri, &models, &mount).await.unwrap_err();
     assert!(error.starts_with("cannot read the CA bundle ") && error.contains("No such file"), "{error}");
