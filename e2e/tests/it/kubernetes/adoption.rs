@@ -2,7 +2,7 @@
 //! are left alone.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::story::Story;
 
@@ -58,46 +58,34 @@ fn create(story: &Story, manifest: &str) -> Result<()> {
 #[test]
 fn an_object_of_another_implementation_is_taken_over_in_place() -> Result<()> {
     let Some(story) = Story::begin("adoption-ours")? else { return Ok(()) };
-    story.apply(&STOPPED.replace("serving.kserve.io/stop: 'true'", "a: b"))?;
-    let before = story.object("deployment", "tiny-kserve")?;
-    // The other implementation sets fields that this one does not, by plain updates, and never applies.
-    let patch = |type_: &str, patch: Value| {
-        let (type_, patch) = (format!("--type={type_}"), patch.to_string());
-        let arguments = ["patch", "deployment/tiny-kserve", "--field-manager=manager", &type_, "-p", &patch];
-        story.kubectl(&arguments).map(drop)
-    };
-    let extra = json!({ "hostNetwork": true, "containers": [{ "name": "main", "env": [{ "name": "OLD", "value": "x" }] }] });
-    patch(
-        "strategic",
-        json!({ "metadata": { "labels": { "old": "label" } }, "spec": { "template": { "spec": extra } } }),
+    // While a config is missing the objects of a service stay as they are.
+    story.apply(
+        &STOPPED
+            .replace("annotations: {serving.kserve.io/stop: 'true'}", "")
+            .replace("spec:", "spec:\n  baseRefs: [{name: later}]"),
     )?;
-    story.eventually("it looks as the other implementation left it", || {
-        let live = story.object("deployment", "tiny-kserve")?;
-        let mut managed = live["metadata"]["managedFields"].clone();
-        for entry in managed.as_array_mut().into_iter().flatten().filter(|it| it["operation"] == "Apply") {
-            entry["manager"] = "manager".into();
-            entry["operation"] = "Update".into();
-        }
-        let version = &live["metadata"]["resourceVersion"];
-        let same = json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version });
-        let renamed = json!({ "op": "replace", "path": "/metadata/managedFields", "value": managed });
-        Ok(patch("json", json!([same, renamed])).ok())
-    })?;
-    // What was applied before is remembered as long as the process lives, so something has to change.
-    story.kubectl(&["patch", "llmisvc/tiny", "--type=merge", "-p", "{\"spec\": {\"replicas\": 2}}"])?;
-    story.eventually("the other implementation's fields are gone", || {
+    story.condition("tiny", "PresetsCombined", "False")?;
+    let service = story.object("llminferenceservice", "tiny")?;
+    let owner = json!([{ "apiVersion": "serving.kserve.io/v1alpha2", "kind": "LLMInferenceService", "name": "tiny",
+                         "uid": service["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true }]);
+    create(&story, &deployment(&owner.to_string()))?;
+    let before = story.object("deployment", "tiny-kserve")?;
+    story.apply(
+        "{apiVersion: serving.kserve.io/v1alpha2, kind: LLMInferenceServiceConfig, metadata: {name: later},
+          spec: {storageInitializer: {enabled: true}}}",
+    )?;
+    let after = story.eventually("the other implementation's fields are gone", || {
         let live = story.object("deployment", "tiny-kserve")?;
         let pod = &live["spec"]["template"]["spec"];
         let has_variable =
             pod["containers"][0]["env"].as_array().is_some_and(|it| it.iter().any(|it| it["name"] == "OLD"));
         let is_clean =
             live["metadata"]["labels"]["old"].is_null() && pod["hostNetwork"].is_null() && !has_variable;
-        Ok(is_clean.then_some(()))
+        Ok(is_clean.then_some(live))
     })?;
-    let after = story.object("deployment", "tiny-kserve")?;
     assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
-    assert_eq!(after["spec"]["template"], before["spec"]["template"]);
-    assert_eq!(after["spec"]["replicas"], 2);
+    assert_eq!(after["spec"]["selector"], before["spec"]["selector"]);
+    assert_ne!(after["spec"]["template"]["spec"]["containers"][0]["image"], "example.com/old:1");
     Ok(())
 }
 

@@ -135,7 +135,7 @@ fn an_api_that_comes_late_is_used_without_a_restart() -> Result<()> {
     installation.eventually("the missing API is reported", || {
         let found = condition(&installation, "wide", "WorkerWorkloadReady")?;
         let message = found.and_then(|it| it["message"].as_str().map(str::to_owned)).unwrap_or_default();
-        Ok(message.contains("install the CRD leaderworkersets.leaderworkerset.x-k8s.io").then_some(()))
+        Ok(message.contains("install leaderworkerset.x-k8s.io").then_some(()))
     })?;
     let programs = llmd_e2e::args::kubernetes_programs()?;
     installation.install_crds(&programs.with_file_name("crds").join(CRD))?;
