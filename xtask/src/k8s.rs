@@ -73,7 +73,7 @@ pub(crate) fn ensure_built() -> Result<PathBuf> {
     let bin = target.join("k8s/bin");
     fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
     let missing = |name: &&str| !bin.join(name).exists();
-    if KUBERNETES_PROGRAMS.iter().chain(&["etcd", "kwok", "kwok.yaml"]).any(|name| missing(&name)) {
+    if KUBERNETES_PROGRAMS.iter().chain(&["etcd", "kwok", "kwok.yaml"]).any(&missing) {
         ensure!(has_go(), "Go is not on PATH");
         say_error("building Kubernetes for the tests: some ten minutes, once");
     }

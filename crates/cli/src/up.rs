@@ -93,7 +93,7 @@ pub async fn run(args: UpArgs, environment: &Environment) -> Result<(), Error> {
     let programs = programs(&this_program, gateway, &dir, environment, &mut view)?;
     let mut free = FreePorts::new(std::process::id());
     let (n_prefill, prefill) =
-        service.prefill.map_or((0, EngineFlags::default()), |it| (it.n_engines, it.engine));
+        service.prefill.map_or_else(|| (0, EngineFlags::default()), |it| (it.n_engines, it.engine));
     let LocalWorkload { n_engines: n_decode, engine: decode } = service.decode;
     let ports = Ports::assign(gateway, gateway_port, n_prefill, n_decode, || free.take())?;
     let files = write_files(&dir, &ports, service.picker_config.as_ref())?;

@@ -20,10 +20,13 @@ use md5::{Digest as _, Md5};
 
 const MODIFIED: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 
+/// Headers and body.
+type Answer = (Vec<(&'static str, String)>, Vec<u8>);
+
 /// What a server has, by path, and what it was asked.
 #[derive(Default)]
 struct Site {
-    answers: BTreeMap<String, (Vec<(&'static str, String)>, Vec<u8>)>,
+    answers: BTreeMap<String, Answer>,
     /// Method, path and `Authorization` of each request.
     asked: Mutex<Vec<String>>,
 }

@@ -68,7 +68,7 @@ pub enum Error {
 }
 
 /// A service cut to one machine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalService {
     /// Hugging Face id from `model.uri`, unless the user gives a folder.
     pub model: Option<String>,

@@ -71,7 +71,8 @@ impl Figures {
         for ((resource, verb), count) in by_resource {
             let a_service =
                 |it: usize| f64::from(u32::try_from(it).unwrap_or(u32::MAX)) / f64::from(self.services);
-            let goal = children.get(resource).map_or("–".to_owned(), |it| a_service(it.len()).to_string());
+            let goal =
+                children.get(resource).map_or_else(|| "–".to_owned(), |it| a_service(it.len()).to_string());
             say(&format!("| {verb} {resource} | {:.3} | {goal} |", a_service(count)));
         }
     }

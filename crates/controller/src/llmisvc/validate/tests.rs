@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "literals read better at the call")]
 fn service(metadata: Value, spec: Value) -> LLMInferenceService {
     let mut metadata = metadata;
     metadata["name"] = "qwen".into();
@@ -32,6 +33,7 @@ fn check_warnings(spec: Value, expected: &[&str]) {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "literals read better at the call")]
 fn route(route: Value) -> Value {
     json!({"router": {"route": route}})
 }

@@ -8,6 +8,7 @@ fn defaulted(mut service: Value, caches: Option<&[LocalModelCache]>) -> Value {
     service
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "literals read better at the call")]
 fn service(spec: Value) -> Value {
     json!({"metadata": {"name": "qwen", "namespace": "team"}, "spec": spec})
 }

@@ -114,6 +114,7 @@ fn a_certificate_of_kserve_is_adopted_until_it_no_longer_fits() {
     check(verdict(&of_kserve(), &["a"], &authority, 3000), Err(IssueReason::Expiring));
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "literals read better at the call")]
 fn service(spec: serde_json::Value) -> Service {
     let object: LLMInferenceService = serde_json::from_value(json!({
         "metadata": {"name": "qwen", "namespace": "team", "uid": "u"}, "spec": spec,

@@ -14,6 +14,7 @@ fn warnings(service: &LLMInferenceService, cluster: &Values) -> Vec<String> {
     advise(service, &around)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "literals read better at the call")]
 fn service(name: &str, spec: Value) -> LLMInferenceService {
     serde_json::from_value(json!({"metadata": {"name": name, "namespace": "team"}, "spec": spec})).unwrap()
 }

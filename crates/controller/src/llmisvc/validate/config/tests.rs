@@ -2,6 +2,7 @@ use super::*;
 
 const SYSTEM: &str = "kserve";
 
+#[expect(clippy::needless_pass_by_value, reason = "literals read better at the call")]
 fn config(namespace: &str, name: &str, spec: serde_json::Value) -> LLMInferenceServiceConfig {
     serde_json::from_value(json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec})).unwrap()
 }
