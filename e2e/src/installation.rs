@@ -21,7 +21,7 @@ pub const SYSTEM_NAMESPACE: &str = "kserve";
 /// Busy machines need their time to register two hundred types.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
 /// How long an outcome may take that is nearly at once on an idle machine.
-const OUTCOME_DEADLINE: Duration = Duration::from_secs(60);
+const OUTCOME_DEADLINE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
 
 /// CRDs of other projects that the cluster has from the start; the stories of late CRDs leave some out.
