@@ -4,6 +4,12 @@
 /// or the value does not fit.
 #[must_use]
 pub fn whole(quantity: &str) -> Option<i64> {
+    i64::try_from(rounded_up(quantity)?).ok()
+}
+
+/// As [`whole`], for values beyond what one number of Kubernetes holds.
+#[must_use]
+pub fn rounded_up(quantity: &str) -> Option<i128> {
     let (negative, unsigned) = match quantity.strip_prefix('-') {
         Some(it) => (true, it),
         None => (false, quantity.strip_prefix('+').unwrap_or(quantity)),
@@ -19,8 +25,7 @@ pub fn whole(quantity: &str) -> Option<i64> {
     let (multiplier, divisor) = factor(suffix)?;
     let numerator = digits.checked_mul(multiplier)?.checked_mul(if negative { -1 } else { 1 })?;
     let denominator = 10_i128.checked_pow(scale)?.checked_mul(divisor)?;
-    let rounded_up = -(-numerator).div_euclid(denominator);
-    i64::try_from(rounded_up).ok()
+    Some(-(-numerator).div_euclid(denominator))
 }
 
 /// What a suffix multiplies by and divides by.

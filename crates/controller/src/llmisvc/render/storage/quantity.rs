@@ -1,49 +1,12 @@
-//! Sizes as Kubernetes writes them, in bytes.
+//! Sums of sizes as Kubernetes writes them.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// Whole bytes of a quantity, rounded up; `None` when it is no quantity or beyond every disk.
-///
-/// Format: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
-pub(super) fn bytes(quantity: &Quantity) -> Option<u128> {
-    let text = quantity.0.trim().trim_start_matches('+');
-    let split = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
-    let (number, suffix) = text.split_at(split);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits = format!("{whole}{fraction}").parse::<u128>().ok()?;
-    let (factor, divisor) = scale(suffix)?;
-    let divisor = 10u128.checked_pow(u32::try_from(fraction.len()).ok()?)?.checked_mul(divisor)?;
-    Some(digits.checked_mul(factor)?.div_ceil(divisor))
-}
+use crate::quantity;
 
-/// A suffix as a factor and a divisor.
-fn scale(suffix: &str) -> Option<(u128, u128)> {
-    let binary = |power: u32| Some((1u128 << (10 * power), 1));
-    let decimal = |power: u32| Some((10u128.pow(power), 1));
-    match suffix {
-        "" => Some((1, 1)),
-        "Ki" => binary(1),
-        "Mi" => binary(2),
-        "Gi" => binary(3),
-        "Ti" => binary(4),
-        "Pi" => binary(5),
-        "Ei" => binary(6),
-        "n" => Some((1, 1_000_000_000)),
-        "u" => Some((1, 1_000_000)),
-        "m" => Some((1, 1000)),
-        "k" => decimal(3),
-        "M" => decimal(6),
-        "G" => decimal(9),
-        "T" => decimal(12),
-        "P" => decimal(15),
-        "E" => decimal(18),
-        _ => exponent(suffix.strip_prefix(['e', 'E'])?.parse().ok()?),
-    }
-}
-
-fn exponent(power: i32) -> Option<(u128, u128)> {
-    let factor = 10u128.checked_pow(power.unsigned_abs())?;
-    Some(if power < 0 { (1, factor) } else { (factor, 1) })
+/// Whole bytes of a quantity, rounded up; `None` when it is no quantity, negative or beyond every disk.
+fn bytes(quantity: &Quantity) -> Option<u128> {
+    u128::try_from(quantity::rounded_up(&quantity.0)?).ok()
 }
 
 /// The sum, in the largest binary unit that is exact; the one quantity itself when the other is absent.
