@@ -51,7 +51,7 @@ pub fn has_endpoint_picker(service: &Service) -> bool {
 /// Whether the service has a tokenizer.
 #[must_use]
 pub fn has_tokenizer(service: &Service) -> bool {
-    managed(service).is_some_and(|it| tokenizer::template(service, it).is_some())
+    managed(service).is_some_and(|it| tokenizer::template(it).is_some())
 }
 
 /// Whether the endpoint picker asks the API server if who reads its metrics may; it does unless told otherwise.

@@ -77,7 +77,7 @@ pub(super) fn pod(
     let mut pod =
         PodSpec { service_account_name: Some(accounts::name(service, template)), ..template.clone() };
     main_of(&mut pod).for_each(|it| complete(service, scheduler, it));
-    let tokenizer_url = tokenizer::template(service, scheduler).map(|_| tokenizer::url(service));
+    let tokenizer_url = tokenizer::template(scheduler).map(|_| tokenizer::url(service));
     migrations::migrate(&mut pod, Version::of(&scheduler.annotations), tokenizer_url.as_deref())?;
     main_of(&mut pod).for_each(|it| config_args::keep_live_spelling(service, it));
     Ok(pod)

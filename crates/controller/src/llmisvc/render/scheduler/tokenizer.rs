@@ -8,8 +8,7 @@ use kube::core::ObjectMeta;
 use llmd_api::meta::component;
 use llmd_api::serving::v1alpha2::SchedulerSpec;
 
-use super::migrations::PRECISE_SCORER;
-use super::{command_line, config_args, deployment, document};
+use super::{command_line, deployment};
 use crate::children::{Child, ChildKind};
 use crate::llmisvc::render::storage;
 use crate::llmisvc::service::Service;
@@ -17,20 +16,11 @@ use crate::llmisvc::service::Service;
 /// Port of the tokenizer, by number and name.
 const PORT: i32 = 8000;
 const PORT_NAME: &str = "render-http";
-/// Plugins that ask a tokenizer.
-const USERS: [&str; 2] = ["token-producer", PRECISE_SCORER];
 
-/// Whether the scheduler section or a plugin of its configuration asks for a tokenizer.
-pub(super) fn is_wanted(service: &Service, scheduler: &SchedulerSpec) -> bool {
-    let config = || config_args::given_text(service, scheduler).and_then(|it| document::read(&it));
-    scheduler.tokenizer.is_some()
-        || config().is_some_and(|it| USERS.iter().any(|user| document::has_plugin(&it, user)))
-}
-
-/// The tokenizer's pod, where one is wanted and a preset or the user describes it.
-pub(super) fn template<'a>(service: &Service, scheduler: &'a SchedulerSpec) -> Option<&'a PodSpec> {
-    let template = scheduler.tokenizer.as_ref()?.template.as_ref()?;
-    is_wanted(service, scheduler).then_some(template)
+/// The tokenizer's pod, where a preset or the user describes one. Whether a plugin wants it was decided when the preset
+/// was chosen.
+pub(super) fn template(scheduler: &SchedulerSpec) -> Option<&PodSpec> {
+    scheduler.tokenizer.as_ref()?.template.as_ref()
 }
 
 /// Where the endpoint picker reaches the tokenizer.
@@ -45,7 +35,7 @@ pub(super) fn url(service: &Service) -> String {
 }
 
 pub(super) fn render(service: &Service, scheduler: &SchedulerSpec) -> Vec<Child> {
-    let Some(template) = template(service, scheduler) else { return Vec::new() };
+    let Some(template) = template(scheduler) else { return Vec::new() };
     vec![network_service(service), tokenizer(service, template)]
 }
 
