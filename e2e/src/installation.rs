@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
 
 use crate::args::{kubernetes_programs, target};
 use crate::cluster::{CONTROLLER, Cluster, Level, free_port};
 use crate::stack::program;
 
 pub mod gateway;
+mod webhooks;
 
 /// Where presets and settings are.
 pub const SYSTEM_NAMESPACE: &str = "kserve";
@@ -126,7 +126,7 @@ impl Installation {
         self.cluster.kubectl(&["-n", SYSTEM_NAMESPACE, "apply", "--server-side", "-f", &folder]).map(drop)
     }
 
-    /// Starts the controller with its webhooks and waits until it is ready.
+    /// Starts the controller with its webhooks and waits until it is ready and the API server trusts it.
     ///
     /// # Errors
     /// When it ends or is not ready in time; the message holds the end of its log.
@@ -161,7 +161,7 @@ impl Installation {
             }
             std::thread::sleep(POLL);
         }
-        Ok(())
+        self.eventually("the API server uses the webhooks", || self.webhooks_work().map(Some))
     }
 
     /// Ends the controller as a crash would.
@@ -217,29 +217,6 @@ impl Installation {
         let arguments =
             ["-n", SYSTEM_NAMESPACE, "create", "rolebinding", CONTROLLER, "--role=llmd-controller", &user];
         self.cluster.kubectl(&arguments).map(drop)
-    }
-
-    /// Points the webhooks of the chart at a port of loopback.
-    fn register_webhooks(&self, port: u16) -> Result<()> {
-        let text = std::fs::read_to_string(root().join("charts/llmd-controller/files/webhooks.yaml"))?;
-        let url = |path: &str| format!("https://127.0.0.1:{port}{path}");
-        let mut documents: Vec<Value> = serde_saphyr::from_multiple(&text)?;
-        for hook in documents.iter_mut().filter_map(|it| it["webhooks"].as_array_mut()).flatten() {
-            let path = hook["clientConfig"]["service"]["path"].as_str().unwrap_or_default().to_owned();
-            hook["clientConfig"] = serde_json::json!({ "url": url(&path) });
-        }
-        for document in &documents {
-            self.cluster.apply(&document.to_string())?;
-        }
-        for crd in ["llminferenceservices", "llminferenceserviceconfigs"] {
-            let patch = serde_json::json!({ "spec": { "conversion": { "strategy": "Webhook", "webhook": {
-                "conversionReviewVersions": ["v1"],
-                "clientConfig": { "service": null, "url": url("/convert") },
-            } } } });
-            let name = format!("crd/{crd}.serving.kserve.io");
-            self.cluster.kubectl(&["patch", &name, "--type=merge", "-p", &patch.to_string()])?;
-        }
-        Ok(())
     }
 
     /// Polls until `found` answers with something; `what` is for the message when it does not.
