@@ -101,10 +101,10 @@ pub struct Flags {
     /// Older form of --tls-insecure-skip-verify=decoder.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool)]
     pub decoder_tls_insecure_skip_verify: Option<bool>,
-    /// Check prefill endpoints against the inference pool (not supported).
+    /// Call only prefill endpoints that are pods of the inference pool; needs --inference-pool (default false).
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool)]
     pub enable_ssrf_protection: Option<bool>,
-    /// The pool, `namespace/name` or `name`.
+    /// The pool, `namespace/name`, or `name` in the namespace default.
     #[arg(long)]
     pub inference_pool: Option<String>,
     /// Older form of --inference-pool.
@@ -116,6 +116,9 @@ pub struct Flags {
     /// API group of the pool (default inference.networking.k8s.io).
     #[arg(long)]
     pub pool_group: Option<String>,
+    /// How to reach the API server that has the pool (default: as every pod does, or as kubectl).
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
     /// Start at a random prefill candidate instead of the first.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool)]
     pub enable_prefiller_sampling: Option<bool>,

@@ -15,11 +15,13 @@ use crate::args::{Args, Env, LoggingFlags, Stage, YamlError};
 use crate::connector::Connector;
 
 mod layers;
+pub mod pool;
 #[cfg(test)]
 mod tests;
 mod unsupported;
 
 use layers::{Layers, pick};
+use pool::SsrfProtection;
 
 /// Everything the process needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct Config {
     pub upstream: UpstreamLimits,
     /// The prefill leg.
     pub prefill: PrefillConfig,
+    /// Which prefill endpoints may be called; all when absent.
+    pub ssrf_protection: Option<SsrfProtection>,
     /// Limit until the local engine's response begins, and until each next piece of it.
     pub response_timeout: Option<Duration>,
     /// Largest request or prefill answer that is buffered, in bytes.
@@ -176,7 +180,7 @@ impl Config {
         let yaml = args.yaml()?;
         let Args { flags, moriio, logging, configuration: _, configuration_file: _, ignored: _ } = args;
         let layers = Layers { flags, yaml };
-        unsupported::check(&layers, &moriio, env)?;
+        unsupported::check(&layers, &moriio)?;
 
         let data_parallel_size = pick!(layers, data_parallel_size).unwrap_or(1);
         let (port, model_server_port) = (pick!(layers, port).unwrap_or(8000), layers.model_server_port());
@@ -198,6 +202,7 @@ impl Config {
                 max_idle_per_host: pick!(layers, max_idle_conns_per_host).unwrap_or(1024),
             },
             prefill: prefill(&layers, env)?,
+            ssrf_protection: pool::ssrf_protection(&layers, env)?,
             response_timeout: limit(pick!(layers, response_timeout).unwrap_or(Duration::from_secs(3600))),
             max_body_bytes: pick!(layers, max_body_bytes).unwrap_or(64 << 20),
             metrics_port: metrics_port(&layers, env)?,

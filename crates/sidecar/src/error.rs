@@ -7,6 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use llmd_common::proxy::body::ReadError;
 use serde::Serialize;
 
+use crate::allowlist::Denied;
 use crate::body::ResponseBody;
 use crate::route::MalformedEndpoint;
 use crate::upstream::SendError;
@@ -23,6 +24,9 @@ pub enum Error {
     /// The prefill header cannot be read.
     #[error(transparent)]
     PrefillHeader(#[from] MalformedEndpoint),
+    /// The prefill header names no endpoint that may be called.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The data-parallel header names a rank that is not here.
     #[error("{value:?} is no data-parallel rank of this pod")]
     UnknownRank {
@@ -63,11 +67,14 @@ impl Error {
             | Self::UnknownRank { .. }
             | Self::Tunnel
             | Self::PrefillReply(_) => (StatusCode::BAD_REQUEST, "BadRequestError"),
+            Self::Denied(Denied::NoMember { .. }) => (StatusCode::FORBIDDEN, "Forbidden"),
             Self::ReadBody(ReadError::Slow) => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
             Self::ReadBody(ReadError::TooLarge { .. }) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge")
             }
-            Self::Decode(SendError::Connect(_)) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            Self::Decode(SendError::Connect(_)) | Self::Denied(Denied::Unknown) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+            }
             Self::Decode(SendError::Timeout { .. }) | Self::PrefillTimeout { .. } => {
                 (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout")
             }

@@ -5,7 +5,7 @@
 //! passes to the local engine unchanged.
 //!
 //! In reading order: [`route`] (who answers), [`service`] (one request), [`disagg`] (the two legs),
-//! [`connector`] (their bodies), [`usage`] (what comes back), [`proxy`] and [`upstream`] (the wire), [`server`]
+//! [`connector`] (their bodies), [`allowlist`] (whom headers may name), [`usage`] (what comes back), [`proxy`] and [`upstream`] (the wire), [`server`]
 //! (listeners and their life), [`args`] and [`config`] (settings).
 //!
 //! Guarantees: a client's routing headers and `kv_transfer_params` never reach an engine; bytes that need no
@@ -13,6 +13,7 @@
 //!
 //! Not here: choosing the prefill endpoint (the endpoint picker does), moving KV blocks (the engines do).
 
+pub mod allowlist;
 pub mod args;
 pub mod body;
 pub mod client_body;

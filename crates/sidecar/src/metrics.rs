@@ -6,9 +6,14 @@ use llmd_common::metrics::register;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::Instant;
 
+use crate::allowlist::Denied;
+
 /// Seconds, from a fraction of a token to a long prefill.
 const SECONDS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
+
+const NO_MEMBER: &str = "no_member";
+const UNKNOWN: &str = "pool_unknown";
 
 /// Every series of the process, created at zero.
 #[derive(Debug, Clone)]
@@ -21,6 +26,7 @@ pub struct Metrics {
     retries: IntCounter,
     fallbacks: IntCounterVec,
     kv_params_missing: IntCounter,
+    denied: IntCounterVec,
     connector: &'static str,
 }
 
@@ -69,6 +75,10 @@ impl Metrics {
             "llmd_sidecar_pd_fallback_total",
             "Prefill failures answered by another way, by reason.",
         );
+        let denied = Opts::new(
+            "llmd_sidecar_pd_denied_total",
+            "Requests refused because their prefill endpoint is no pod of the pool, or the pool is unknown.",
+        );
         let metrics = Self {
             requests: register(registry, IntCounterVec::new(requests, &["connector", "outcome"])),
             inflight: register(
@@ -84,10 +94,14 @@ impl Metrics {
                 registry,
                 counter("kv_params_missing_total", "Prefill answers without kv_transfer_params."),
             ),
+            denied: register(registry, IntCounterVec::new(denied, &["reason"])),
             connector,
         };
         for outcome in Outcome::ALL {
             let _ = metrics.requests.with_label_values(&[connector, outcome.label()]);
+        }
+        for reason in [NO_MEMBER, UNKNOWN] {
+            let _ = metrics.denied.with_label_values(&[reason]);
         }
         metrics
     }
@@ -113,6 +127,15 @@ impl Metrics {
     /// A failed prefill was made up for by another endpoint or by the decode engine.
     pub fn fell_back(&self, reason: &str) {
         self.fallbacks.with_label_values(&[reason]).inc();
+    }
+
+    /// A request named no prefill endpoint that may be called.
+    pub fn denied(&self, denied: &Denied) {
+        let reason = match denied {
+            Denied::NoMember { .. } => NO_MEMBER,
+            Denied::Unknown => UNKNOWN,
+        };
+        self.denied.with_label_values(&[reason]).inc();
     }
 
     /// A prefill answer carried no transfer parameters.

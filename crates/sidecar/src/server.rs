@@ -22,6 +22,8 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::allowlist::Allowlist;
+use crate::allowlist::watch::{ConnectError, PoolWatch};
 use crate::config::{Config, ServingTls};
 use crate::metrics::Metrics;
 use crate::service::{Service, Shared};
@@ -52,6 +54,9 @@ pub enum StartError {
     /// The legs' roots.
     #[error(transparent)]
     UpstreamTls(#[from] TlsError),
+    /// No way to the API server, which knows the pool.
+    #[error("--enable-ssrf-protection needs Kubernetes")]
+    Kubernetes(#[from] ConnectError),
     /// A port made an impossible endpoint.
     #[error("cannot name the local engine")]
     Endpoint(#[from] http::uri::InvalidUri),
@@ -65,6 +70,7 @@ pub struct Sidecar {
     addresses: Vec<SocketAddr>,
     admin: Option<(TcpListener, SocketAddr)>,
     tls: Option<Arc<ServerConfig>>,
+    pool: Option<PoolWatch>,
     registry: Registry,
     readiness: Readiness,
     shutdown: Shutdown,
@@ -91,7 +97,12 @@ impl Sidecar {
             None => None,
         };
         let upstream = |tls, timeout| Upstream::new(tls, config.ca_path.as_deref(), config.upstream, timeout);
+        let pool = match &config.ssrf_protection {
+            Some(protection) => Some(PoolWatch::new(protection).await?),
+            None => None,
+        };
         let shared = Shared {
+            allowlist: pool.as_ref().map(|_| Allowlist::default()),
             prefiller: upstream(config.prefiller_tls, None)?,
             decoder: upstream(config.decoder_tls, config.response_timeout)?,
             listen_ports: addresses.iter().map(SocketAddr::port).collect(),
@@ -101,7 +112,7 @@ impl Sidecar {
         };
         let tls = serving_config(&shared.config.serving_tls, &shutdown)?;
         let (shared, readiness) = (Arc::new(shared), Readiness::new());
-        Ok(Self { shared, listeners, addresses, admin, tls, registry, readiness, shutdown })
+        Ok(Self { shared, listeners, addresses, admin, tls, pool, registry, readiness, shutdown })
     }
 
     /// Where each rank listens.
@@ -121,7 +132,7 @@ impl Sidecar {
     /// # Errors
     /// When the signal handlers cannot be installed.
     pub async fn run(self) -> io::Result<bool> {
-        let Self { shared, listeners, addresses, admin, tls, registry, readiness, shutdown } = self;
+        let Self { shared, listeners, addresses, admin, tls, pool, registry, readiness, shutdown } = self;
         let signals = Signals::catch()?;
         let times =
             Times { propagation: shared.config.shutdown_delay, drain: shared.config.shutdown_timeout };
@@ -132,6 +143,12 @@ impl Sidecar {
             shutdown.spawn(stop.run_until_cancelled_owned(watch_engines(Arc::clone(&shared), engine)));
             let service = TowerToHyperService::new(admin::router(readiness.clone(), registry));
             shutdown.spawn(serve(listener, service, None, Limits::default(), shutdown.clone()));
+        }
+        if let (Some(pool), Some(allowlist)) = (pool, shared.allowlist.clone()) {
+            let condition =
+                readiness.condition("allowlist", "the pods of the InferencePool are not known yet");
+            let stop = shutdown.draining().clone();
+            shutdown.spawn(stop.run_until_cancelled_owned(pool.follow(allowlist, condition)));
         }
         let tls = tls.map(TlsAcceptor::from);
         for (rank, (listener, address)) in (0..).zip(listeners.into_iter().zip(addresses)) {

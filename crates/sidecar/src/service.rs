@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use llmd_common::proxy::body;
 use llmd_common::serve::Peer;
 
+use crate::allowlist::{Allowlist, Denied};
 use crate::body::ResponseBody;
 use crate::client_body::without_kv_transfer_params;
 use crate::config::Config;
@@ -28,6 +29,8 @@ use crate::upstream::Upstream;
 pub struct Shared {
     /// The settings.
     pub config: Config,
+    /// Which prefill endpoints may be called; all when absent.
+    pub allowlist: Option<Allowlist>,
     /// Connections to prefill engines.
     pub prefiller: Upstream,
     /// Connections to the local engine.
@@ -64,7 +67,7 @@ impl Service {
             return Err(Error::Tunnel);
         }
         match route::route(request.method(), request.uri().path()) {
-            Route::Health => Ok(Response::new(ResponseBody::full(Bytes::new()))),
+            Route::Health => self.health(),
             Route::Generation(api) => self.generate(request, api).await,
             Route::Engine => {
                 let peer = peer(&request);
@@ -79,7 +82,7 @@ impl Service {
     /// A request for tokens: to the local engine alone, or split into two legs.
     async fn generate(&self, request: Request<Incoming>, api: Api) -> Result<Response<ResponseBody>, Error> {
         let shared = &*self.shared;
-        let candidates = route::prefill_candidates(request.headers())?;
+        let candidates = self.permitted(route::prefill_candidates(request.headers())?)?;
         let decoder = self.decoder(request.headers())?;
         let peer = peer(&request);
         let (parts, body) = request.into_parts();
@@ -91,6 +94,20 @@ impl Service {
             return proxy::forward(&shared.decoder, decoder, head, Either::Left(Full::new(body))).await;
         }
         Ok(disagg::serve(shared, Split { head, body, api, candidates, decoder }).await)
+    }
+
+    /// Healthy means able to do the work of this process, whatever the engine does: once the allowlist is known.
+    fn health(&self) -> Result<Response<ResponseBody>, Error> {
+        match &self.shared.allowlist {
+            Some(allowlist) if !allowlist.is_known() => Err(Denied::Unknown.into()),
+            _ => Ok(Response::new(ResponseBody::full(Bytes::new()))),
+        }
+    }
+
+    /// The prefill endpoints that may be called.
+    fn permitted(&self, candidates: Vec<Authority>) -> Result<Vec<Authority>, Denied> {
+        let Some(allowlist) = &self.shared.allowlist else { return Ok(candidates) };
+        allowlist.permit(candidates).inspect_err(|denied| self.shared.metrics.denied(denied))
     }
 
     /// The local engine that a request goes to: this listener's, unless rank 0 is asked for another one.

@@ -80,7 +80,6 @@ fn what_is_not_built_is_refused_by_name() {
         (["--connector=lmcache"], "not supported: --kv-connector: shared-storage is not built"),
         (["--ec-connector=ec-nixl"], "not supported: --ec-connector"),
         (["--enable-p2p-pull"], "not supported: --enable-p2p-pull"),
-        (["--enable-ssrf-protection=true"], "not supported: --enable-ssrf-protection"),
         (["--decode-chunk-size=8"], "not supported: --decode-chunk-size"),
         (["--tracing"], "not supported: --tracing"),
         (["--moriio-write-mode"], "not supported: --moriio-write-mode"),
@@ -111,9 +110,39 @@ fn wrong_values_say_what_to_give() {
         (&["--inference-pool=a/b/c"], "invalid value \"a/b/c\" for --inference-pool"),
         (&["--inference-pool=/b"], "invalid value \"/b\" for --inference-pool"),
         (&["--pool-group=other"], "invalid value \"other\" for --pool-group"),
+        (
+            &["--enable-ssrf-protection"],
+            "invalid value \"\" for --inference-pool: --enable-ssrf-protection needs",
+        ),
         (&["--configuration=nonsense: 1"], "the YAML configuration is wrong"),
         (&["--zap-log-level=loud"], "invalid value \"loud\" for --zap-log-level"),
     ] {
         check_refused(args, message);
     }
+}
+
+#[test]
+fn the_pool_has_many_names() {
+    let pool = |args: &[&str], env: Option<&str>| {
+        let env = Env { inference_pool: env.map(str::to_owned), ..Env::default() };
+        let args = [&["--enable-ssrf-protection=true"], args].concat();
+        config_with(&args, &env).unwrap().ssrf_protection.unwrap().pool.to_string()
+    };
+    assert_eq!(pool(&["--inference-pool=ns/p"], Some("env/p")), "ns/p");
+    assert_eq!(pool(&["--inference-pool=p"], None), "default/p");
+    assert_eq!(pool(&["--inference-pool="], Some("env/p")), "env/p");
+    assert_eq!(pool(&["--inference-pool-name=p", "--inference-pool-namespace=ns"], Some("env/p")), "ns/p");
+    assert_eq!(pool(&["--inference-pool-name=p"], None), "default/p");
+    assert_eq!(pool(&["--configuration=inference-pool: yaml/p"], Some("env/p")), "yaml/p");
+}
+
+#[test]
+fn the_group_of_the_pool_gives_its_version() {
+    let group = |args: &[&str]| {
+        let args = [&["--enable-ssrf-protection", "--inference-pool=p"], args].concat();
+        config(&args).ssrf_protection.unwrap().pool.group
+    };
+    assert_eq!(group(&[]), pool::PoolGroup::V1);
+    assert_eq!(group(&["--pool-group=inference.networking.x-k8s.io"]), pool::PoolGroup::V1Alpha2);
+    assert_eq!(config(&["--inference-pool=p"]).ssrf_protection, None);
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails its test")]
 
+mod allowlist;
 mod disagg;
 mod failures;
 mod harness;
