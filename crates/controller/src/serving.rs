@@ -103,14 +103,15 @@ fn serve_signed(
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    let mut names = subject_names(&Endpoint::in_cluster(&settings.installation.system_namespace));
+    let namespace = settings.installation.system_namespace.clone();
+    let mut names = subject_names(&Endpoint::in_cluster(&namespace));
     if !settings.webhook_addr.ip().is_unspecified() {
         names.addresses.insert(settings.webhook_addr.ip());
     }
     let current = Arc::clone(&authority.borrow());
     let serving = ServingCertificate::new(current, names, Timestamp::now())?;
     let tls = serving.served().server_config(ALPN).map_err(StartError::tls("--webhook-port"))?;
-    tasks.spawn(maintain(webhooks.context.client.clone(), authority, serving, stop));
+    tasks.spawn(maintain(webhooks.context.client.clone(), namespace, authority, serving, stop));
     webhooks.serve(tls);
     Ok(())
 }

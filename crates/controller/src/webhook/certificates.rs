@@ -2,7 +2,8 @@
 //!
 //! Each process signs a certificate of its own with the installation's [`Authority`] and keeps it in memory; what
 //! is shared is the authority's Secret. The bundle is written into the webhook configurations and CRDs before a
-//! certificate of a new authority is served, and again whenever somebody resets it. Every write is a JSON patch
+//! certificate of a new authority is served, and again whenever somebody resets it. CRDs are installed apart from the
+//! controller, so their conversion may name another namespace: it is led to this one. Every write is a JSON patch
 //! that tests what it was computed from, so replicas may race.
 //!
 //! With `--webhook-cert-dir` none of this runs: the files are served, and whoever made them also tells the API
@@ -23,7 +24,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::manifests::{CONFIG_WEBHOOKS, CRDS, Endpoint, SERVICE_WEBHOOKS};
+use super::manifests::{CONFIG_WEBHOOKS, CRDS, Endpoint, SERVICE, SERVICE_WEBHOOKS};
 use crate::pki::{Authority, Certificate, PkiError, SubjectNames};
 
 /// Time between two looks at the objects that carry the bundle. An upgrade of the installation may reset it, and
@@ -113,16 +114,18 @@ impl ServingCertificate {
     }
 }
 
-/// Keeps the API server's trust and the served certificate in step with `authority` until `stop`.
+/// Keeps the API server's trust and the served certificate in step with `authority` until `stop`, for a webhook server
+/// whose Service is in `namespace`.
 pub async fn maintain(
     client: Client,
+    namespace: String,
     mut authority: watch::Receiver<Arc<Authority>>,
     mut serving: ServingCertificate,
     stop: CancellationToken,
 ) {
     loop {
         let current = Arc::clone(&authority.borrow_and_update());
-        let trusted = publish(&client, current.bundle()).await;
+        let trusted = publish(&client, &namespace, current.bundle()).await;
         let renewed = if trusted { serving.renew(&current, Timestamp::now()) } else { Ok(false) };
         match renewed {
             Ok(true) => tracing::info!("the webhook server's certificate is renewed"),
@@ -144,10 +147,10 @@ pub async fn maintain(
 }
 
 /// Writes the bundle into every object that lacks it. Tells whether all that exist have it now.
-pub async fn publish(client: &Client, bundle: &str) -> bool {
+pub async fn publish(client: &Client, namespace: &str, bundle: &str) -> bool {
     let mut complete = true;
     for (resource, name) in holders() {
-        if let Err(error) = publish_in(client, &resource, name, bundle).await {
+        if let Err(error) = publish_in(client, &resource, name, namespace, bundle).await {
             tracing::warn!(kind = resource.kind, name, error = %Report(&error), "the CA bundle is not up to date");
             complete = false;
         }
@@ -178,39 +181,41 @@ async fn publish_in(
     client: &Client,
     resource: &ApiResource,
     name: &str,
+    namespace: &str,
     bundle: &str,
 ) -> Result<(), kube::Error> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), resource);
     let Some(live) = api.get_opt(name).await? else { return Ok(()) };
-    let patch = bundle_patch(&live.data, bundle);
+    let patch = bundle_patch(&live.data, namespace, bundle);
     if patch.0.is_empty() {
         return Ok(());
     }
     api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await.map(drop)
 }
 
-/// What brings `bundle` into a webhook configuration or CRD; empty when it is there.
+/// What brings `bundle` into a webhook configuration or CRD, and the conversion of a CRD to the Service in `namespace`;
+/// empty when all is there.
 #[must_use]
-pub fn bundle_patch(object: &Value, bundle: &str) -> json_patch::Patch {
+pub fn bundle_patch(object: &Value, namespace: &str, bundle: &str) -> json_patch::Patch {
     let encoded = serde_json::to_value(ByteString(bundle.as_bytes().to_vec())).unwrap_or_default();
     let mut operations = Vec::new();
-    let mut set = |client_config: &Value, path: &[String]| {
-        if client_config.get("caBundle") != Some(&encoded) {
-            let at = path.iter().map(String::as_str).chain(["caBundle"]);
-            operations.push(PatchOperation::Add(AddOperation {
-                path: PointerBuf::from_tokens(at),
-                value: encoded.clone(),
-            }));
+    let mut set = |object: &Value, at: &[&str], field: &str, value: &Value| {
+        if object.get(field) != Some(value) {
+            let path = PointerBuf::from_tokens(at.iter().copied().chain([field]));
+            operations.push(PatchOperation::Add(AddOperation { path, value: value.clone() }));
         }
     };
-    let steps = |it: &[&str]| it.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
     if let Some(conversion) = object.pointer("/spec/conversion/webhook/clientConfig") {
-        set(conversion, &steps(&["spec", "conversion", "webhook", "clientConfig"]));
+        let at = ["spec", "conversion", "webhook", "clientConfig", "service"];
+        set(conversion, &at[..4], "caBundle", &encoded);
+        if conversion["service"]["name"] == SERVICE {
+            set(&conversion["service"], &at, "namespace", &namespace.into());
+        }
     }
     let webhooks = object.get("webhooks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for (index, webhook) in webhooks.iter().enumerate() {
         let index = index.to_string();
-        set(&webhook["clientConfig"], &steps(&["webhooks", &index, "clientConfig"]));
+        set(&webhook["clientConfig"], &["webhooks", &index, "clientConfig"], "caBundle", &encoded);
     }
     if !operations.is_empty() {
         operations.splice(0..0, webhooks.iter().enumerate().map(|(index, it)| still_named(index, it)));

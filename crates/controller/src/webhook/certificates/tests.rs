@@ -50,9 +50,9 @@ fn the_certificate_is_renewed_by_time_and_by_a_new_signer() {
 
 /// Applies the patch, and expects that nothing is left to do.
 fn patched(mut object: Value, bundle: &str) -> Value {
-    let patch = bundle_patch(&object, bundle);
+    let patch = bundle_patch(&object, "kserve", bundle);
     json_patch::patch(&mut object, &patch).unwrap();
-    assert_eq!(bundle_patch(&object, bundle).0, []);
+    assert_eq!(bundle_patch(&object, "kserve", bundle).0, []);
     object
 }
 
@@ -78,13 +78,23 @@ fn the_bundle_reaches_every_entry_and_nothing_else_changes() {
 
 #[test]
 fn a_crd_without_conversion_is_left_alone() {
-    assert_eq!(bundle_patch(&json!({"spec": {"conversion": {"strategy": "None"}}}), "b").0, []);
+    assert_eq!(bundle_patch(&json!({"spec": {"conversion": {"strategy": "None"}}}), "kserve", "b").0, []);
+}
+
+#[test]
+fn conversion_is_led_to_the_service_of_this_installation() {
+    let crd = |endpoint: &Endpoint, bundle| json!({"spec": {"conversion": manifests::conversion(endpoint, bundle)}});
+    let (elsewhere, here) = (Endpoint::in_cluster("default"), Endpoint::in_cluster("kserve"));
+    assert_eq!(patched(crd(&elsewhere, Some("b")), "b"), crd(&here, Some("b")));
+    assert_eq!(patched(crd(&elsewhere, None), "b"), crd(&here, Some("b")));
+    let url = Endpoint::Url("https://127.0.0.1:9443".to_owned());
+    assert_eq!(patched(crd(&url, None), "b"), crd(&url, Some("b")), "a URL stays");
 }
 
 #[test]
 fn a_patch_does_not_hit_an_entry_that_moved() {
     let object = serde_json::to_value(manifests::mutating(&Endpoint::in_cluster("kserve"), None)).unwrap();
-    let patch = bundle_patch(&object, "b");
+    let patch = bundle_patch(&object, "kserve", "b");
     let mut moved = object;
     moved["webhooks"].as_array_mut().unwrap().reverse();
     assert!(json_patch::patch(&mut moved, &patch).is_err());
