@@ -78,6 +78,27 @@ pub struct ObjectReference {
     pub section_name: Option<String>,
 }
 
+impl ParentReference {
+    /// The namespace that an object of the namespace `home` means.
+    #[must_use]
+    pub fn namespace_in<'a>(&'a self, home: &'a str) -> &'a str {
+        given(&self.namespace).unwrap_or(home)
+    }
+}
+
+impl ObjectReference {
+    /// The namespace that an object of the namespace `home` means.
+    #[must_use]
+    pub fn namespace_in<'a>(&'a self, home: &'a str) -> &'a str {
+        given(&self.namespace).unwrap_or(home)
+    }
+}
+
+/// Go clients write the empty text where a field is not given.
+fn given(field: &Option<String>) -> Option<&str> {
+    field.as_deref().filter(|it| !it.is_empty())
+}
+
 /// Accepts traffic on listeners. Only what this stack reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource)]
 #[kube(

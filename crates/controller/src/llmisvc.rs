@@ -11,6 +11,7 @@ pub mod facts;
 pub mod failure;
 pub mod finalize;
 pub mod gather;
+pub(crate) mod picker;
 pub mod reconcile;
 pub mod render;
 pub mod section;

@@ -13,7 +13,7 @@ use llmd_api::serving::v1alpha2::LLMInferenceServiceConfig;
 use crate::llmisvc::combine::ConfigSource;
 
 /// The shipped presets as YAML, by file name.
-pub const SHIPPED: [(&str, &str); 15] = [
+pub const SHIPPED: [(&str, &str); 16] = [
     ("config-llm-template.yaml", include_str!("../presets/config-llm-template.yaml")),
     ("config-llm-decode-template.yaml", include_str!("../presets/config-llm-decode-template.yaml")),
     ("config-llm-prefill-template.yaml", include_str!("../presets/config-llm-prefill-template.yaml")),
@@ -39,6 +39,7 @@ pub const SHIPPED: [(&str, &str); 15] = [
         include_str!("../presets/config-llm-prefill-worker-pipeline-parallel.yaml"),
     ),
     ("config-llm-scheduler.yaml", include_str!("../presets/config-llm-scheduler.yaml")),
+    ("config-llm-tokenizer.yaml", include_str!("../presets/config-llm-tokenizer.yaml")),
     ("config-llm-router-route.yaml", include_str!("../presets/config-llm-router-route.yaml")),
     ("config-llm-tracing.yaml", include_str!("../presets/config-llm-tracing.yaml")),
     ("llmd-engine-vllm.yaml", include_str!("../presets/llmd-engine-vllm.yaml")),

@@ -6,8 +6,8 @@
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use crate::children::ChildKind;
+use crate::llmisvc::render::rbac::{self as roles, READ};
 
-const READ: &[&str] = &["get", "list", "watch"];
 const SERVING: &str = "serving.kserve.io";
 const POOLS: [&str; 2] = ["inference.networking.k8s.io", "inference.networking.x-k8s.io"];
 
@@ -15,13 +15,7 @@ const POOLS: [&str; 2] = ["inference.networking.k8s.io", "inference.networking.x
 const MANAGE: &[&str] = &["create", "delete", "get", "list", "patch", "watch"];
 
 fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
-    let owned = |words: &[&str]| words.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
-    PolicyRule {
-        api_groups: Some(vec![group.to_owned()]),
-        resources: Some(owned(resources)),
-        verbs: owned(verbs),
-        ..PolicyRule::default()
-    }
+    roles::rule(&[group], resources, verbs)
 }
 
 /// Rules for the whole cluster.

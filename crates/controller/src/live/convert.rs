@@ -23,9 +23,9 @@ use super::{
 use crate::apply::{FIELD_MANAGER, adopt};
 use crate::children::ChildKind;
 use crate::index::Key;
-
-/// Flags under which an endpoint picker takes its configuration, without dashes.
-const SCHEDULER_CONFIG_FLAGS: [&str; 4] = ["config-text", "configText", "config-file", "configFile"];
+use crate::llmisvc::picker;
+use crate::llmisvc::render::rbac::AUTH_DELEGATOR;
+use crate::names::Names;
 
 /// `spec.replicas` in a set of managed fields, as a JSON pointer.
 const REPLICAS_FIELD: &str = "/f:spec/f:replicas";
@@ -41,11 +41,34 @@ pub fn service_of(metadata: &ObjectMeta) -> Option<Key> {
     Some(Key::new(namespace, labels.get(meta::NAME)?))
 }
 
+/// The service that a child belongs to, also a binding that KServe's controller made: it has no label for the
+/// namespace, but a name and accounts that tell. Its name alone does not, because services of different namespaces can
+/// share it.
+#[must_use]
+pub fn owner_of(object: &DynamicObject) -> Option<Key> {
+    service_of(&object.metadata).or_else(|| {
+        let labels = object.metadata.labels.as_ref()?;
+        let service = labels.get(meta::NAME).filter(|_| labels.contains_key(meta::PART_OF))?;
+        let namespace = bound_namespace(&object.data)?;
+        let name = Names::new(namespace, service).legacy_auth_binding();
+        (object.metadata.name.as_deref() == Some(&*name)).then(|| Key::new(namespace, service))
+    })
+}
+
+/// The one namespace whose service accounts a binding lets review tokens.
+fn bound_namespace(binding: &Value) -> Option<&str> {
+    let subjects = binding["subjects"].as_array()?;
+    let namespace = subjects.first()?["namespace"].as_str()?;
+    let is_of_namespace = |it: &Value| it["kind"] == "ServiceAccount" && it["namespace"] == namespace;
+    let delegates = binding["roleRef"]["name"] == AUTH_DELEGATOR;
+    (delegates && subjects.iter().all(is_of_namespace)).then_some(namespace)
+}
+
 /// The record of `object`, and the service it belongs to. `None` without the labels of a service.
 #[must_use]
 pub fn live_child(kind: ChildKind, object: DynamicObject) -> Option<(Key, LiveChild)> {
+    let service = owner_of(&object)?;
     let DynamicObject { types: _, metadata, data } = object;
-    let service = service_of(&metadata)?;
     let managed = metadata.managed_fields.unwrap_or_default();
     let holds_replicas = adopt::is_ours_alone(&managed, REPLICAS_FIELD);
     let detail = detail(kind, metadata.annotations.unwrap_or_default(), data, holds_replicas);
@@ -181,7 +204,7 @@ fn pod_template(template: PodTemplateSpec) -> LivePodTemplate {
         scheduler_config_args: spec
             .containers
             .into_iter()
-            .find(|it| it.name == "main")
+            .find(|it| it.name == picker::MAIN)
             .map(|it| scheduler_config_args(&it))
             .unwrap_or_default(),
     }
@@ -194,7 +217,7 @@ fn scheduler_config_args(container: &Container) -> Vec<String> {
         let (flag, value) =
             word.split_once('=').map_or((word.as_str(), None), |(it, value)| (it, Some(value)));
         let name = flag.trim_start_matches('-');
-        if flag.starts_with('-') && SCHEDULER_CONFIG_FLAGS.contains(&name) {
+        if flag.starts_with('-') && picker::CONFIG_FLAGS.contains(&name) {
             let separate = if value.is_none() { words.next() } else { None };
             return std::iter::once(word).chain(separate).cloned().collect();
         }

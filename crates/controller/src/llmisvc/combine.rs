@@ -63,7 +63,10 @@ pub struct Layer {
 #[derive(Debug, thiserror::Error)]
 pub enum CombineError {
     /// A preset or baseRef does not exist in the service's or the system namespace.
-    #[error("LLMInferenceServiceConfig {name:?} not found in namespaces [{}]", namespaces.join(" "))]
+    #[error(
+        "LLMInferenceServiceConfig {name:?} not found in namespaces [{}]{}", namespaces.join(" "),
+        presets::way_out(name).map(|it| format!(": {it}")).unwrap_or_default()
+    )]
     ConfigNotFound { name: String, namespaces: Vec<String> },
     /// A template in a config cannot be evaluated.
     #[error("config {config}: field {path}: {message}")]

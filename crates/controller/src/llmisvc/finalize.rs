@@ -109,15 +109,6 @@ async fn report_waiting(
     write_status(context, key, object, &next).await.map(drop)
 }
 
-/// Removes the cluster-wide binding that KServe's controller left, once this controller's own is there.
-///
-/// # Errors
-/// When the API server refuses or cannot be reached.
-pub async fn remove_legacy_binding(context: &Context, key: &Key) -> Result<(), Error> {
-    let name = Names::new(&key.namespace, &key.name).legacy_auth_binding();
-    remove_binding(context, key, &name).await.map_err(|source| error("bindings", source))
-}
-
 /// Removes the cluster-wide bindings of the service's endpoint picker: this controller's and the one that KServe's
 /// controller may have left.
 ///

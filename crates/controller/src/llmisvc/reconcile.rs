@@ -167,9 +167,6 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
         outcome.updated.extend(first.updated);
         outcome
     };
-    if outcome.created.iter().any(|(kind, _)| *kind == ChildKind::ClusterRoleBinding) {
-        finalize::remove_legacy_binding(context, key).await?;
-    }
     service.facts.live = context.caches.live.of(key);
     report(context, key, &object, &service, &effective, &failures, &outcome).await?;
     conclude(&failures, outcome, renewal)

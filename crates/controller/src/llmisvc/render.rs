@@ -6,6 +6,7 @@ use crate::llmisvc::service::Service;
 
 pub mod certificate;
 pub mod monitoring;
+pub mod rbac;
 pub mod router;
 pub mod scaling;
 pub mod scheduler;

@@ -99,6 +99,17 @@ impl Service {
         }
     }
 
+    /// Selector of the Deployment `name`: the live one, which cannot be changed, or that of a `new` one.
+    #[must_use]
+    pub fn selector(
+        &self,
+        name: &str,
+        new: impl FnOnce() -> BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let live = self.facts.live.deployment(name).map(|it| &it.selector);
+        live.filter(|it| !it.is_empty()).cloned().unwrap_or_else(new)
+    }
+
     /// The labels that every child carries, with its role: `name`, `part-of` and `component`.
     #[must_use]
     pub fn child_labels(&self, component: &str) -> BTreeMap<String, String> {

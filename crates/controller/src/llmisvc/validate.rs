@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use llmd_api::serving::v1alpha2::{LLMInferenceService, WorkloadSpec};
+use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec, WorkloadSpec};
 
 pub mod advice;
 pub mod config;
@@ -155,7 +155,7 @@ pub fn validate(service: &LLMInferenceService, old: Option<&LLMInferenceService>
     if let Some(model) = &spec.model {
         model::check(model, service.metadata.name.as_deref().unwrap_or_default(), &mut verdict);
     }
-    for (at, workload) in workloads(service) {
+    for (at, workload) in workloads(spec) {
         workload::check(at, workload, &mut verdict);
         scaling::check(at, workload, &mut verdict);
         kv_cache::check(at, workload, &mut verdict);
@@ -181,9 +181,9 @@ pub fn validate(service: &LLMInferenceService, old: Option<&LLMInferenceService>
 }
 
 /// The workloads of a service and where they stand in it.
-fn workloads(service: &LLMInferenceService) -> impl Iterator<Item = (&'static str, &WorkloadSpec)> {
-    let prefill = service.spec.prefill.as_ref().map(|it| ("spec.prefill", it));
-    [("spec", &service.spec.workload)].into_iter().chain(prefill)
+fn workloads(spec: &LLMInferenceServiceSpec) -> impl Iterator<Item = (&'static str, &WorkloadSpec)> {
+    let prefill = spec.prefill.as_ref().map(|it| ("spec.prefill", it));
+    [("spec", &spec.workload)].into_iter().chain(prefill)
 }
 
 /// Whether `name` is a DNS-1123 label: 1 to 63 lower-case letters, digits and inner dashes.

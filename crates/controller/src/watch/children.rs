@@ -7,7 +7,7 @@ use llmd_api::meta;
 use super::{Sink, Target};
 use crate::children::ChildKind;
 use crate::context::Caches;
-use crate::live::convert::{live_child, service_of};
+use crate::live::convert::{live_child, owner_of};
 
 /// Objects of one kind with the label of a service.
 #[must_use]
@@ -30,7 +30,7 @@ impl Children {
     }
 
     fn observe(&self, object: DynamicObject) {
-        if service_of(&object.metadata).is_none() {
+        if owner_of(&object).is_none() {
             return self.forget(object);
         }
         if let Some((service, child)) = live_child(self.kind, object) {

@@ -35,6 +35,38 @@ fn cluster_scoped_objects_name_their_service_s_namespace() {
     assert_eq!((service, child.namespace), (Key::new("elsewhere", "chat"), None));
 }
 
+/// The binding that the other implementation made for a service; `a` + `b-c` and `a-b` + `c` share its name.
+fn legacy_binding(service: &str, role: &str, accounts: &[&str]) -> DynamicObject {
+    let subjects: Vec<_> =
+        (accounts.iter()).map(|it| json!({"kind": "ServiceAccount", "name": "x", "namespace": it})).collect();
+    let labels =
+        json!({"app.kubernetes.io/part-of": "llminferenceservice", "app.kubernetes.io/name": service});
+    let mut binding = object(json!({
+        "metadata": {"name": "a-b-c-epp-auth-rb", "labels": labels},
+        "roleRef": {"kind": "ClusterRole", "name": role},
+        "subjects": subjects,
+    }));
+    binding.metadata.namespace = None;
+    binding
+}
+
+#[test]
+fn a_binding_of_the_other_implementation_belongs_to_the_service_whose_account_it_binds() {
+    let owner = |service, role, accounts: &[_]| owner_of(&legacy_binding(service, role, accounts));
+    const DELEGATOR: &str = "system:auth-delegator";
+    assert_eq!(owner("c", DELEGATOR, &["a-b"]), Some(Key::new("a-b", "c")));
+    assert_eq!(owner("b-c", DELEGATOR, &["a"]), Some(Key::new("a", "b-c")));
+    for (service, role, accounts) in [
+        ("c", DELEGATOR, &["a"][..]),
+        ("c", DELEGATOR, &["other"]),
+        ("c", DELEGATOR, &["a-b", "other"]),
+        ("c", DELEGATOR, &[]),
+        ("c", "view", &["a-b"]),
+    ] {
+        assert_eq!(owner(service, role, accounts), None, "{service} {role} {accounts:?}");
+    }
+}
+
 #[test]
 fn of_a_deployment_only_what_is_decided_on_is_kept() {
     let body = json!({

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use llmd_api::serving::v1alpha2::{LLMInferenceServiceSpec, SchedulerSpec, WorkloadSpec};
-use serde_json::Value;
 
+use crate::llmisvc::picker;
 use crate::settings::Installation;
 
 pub const TEMPLATE: &str = "config-llm-template";
@@ -22,7 +22,10 @@ pub const TOKENIZER: &str = "config-llm-tokenizer";
 pub const ROUTER_ROUTE: &str = "config-llm-router-route";
 pub const TRACING: &str = "config-llm-tracing";
 
-/// The presets that every installation has. Pipeline-parallel ones are used when someone provides them.
+/// The presets that KServe calls well-known: services stay with the names under which they first used them, and they
+/// are protected against deletion. All of them are shipped but [`SCHEDULER_LATENCY_PREDICTOR`]: llmd's endpoint picker
+/// has no such plugin, see [`way_out`]. The shipped pipeline-parallel presets are no part of the list, because KServe
+/// pins none.
 pub const WELL_KNOWN: &[&str] = &[
     DECODE_TEMPLATE,
     DECODE_WORKER_DATA_PARALLEL,
@@ -37,6 +40,14 @@ pub const WELL_KNOWN: &[&str] = &[
     WORKER_DATA_PARALLEL,
 ];
 
+/// What to do about a preset that an installation may well not have.
+pub(super) fn way_out(name: &str) -> Option<&'static str> {
+    name.ends_with(SCHEDULER_LATENCY_PREDICTOR).then_some(
+        "not supported by llmd-epp, so no such preset is shipped: remove the plugin predicted-latency-producer from \
+         spec.router.scheduler.config, or install KServe's presets for the scheduler and the latency predictor",
+    )
+}
+
 /// Before the preset in the status annotation that pins its name.
 const PIN: &str = "serving.kserve.io/";
 
@@ -45,9 +56,6 @@ const LATENCY_PLUGIN: &str = "predicted-latency-producer";
 
 /// Plugins of the endpoint picker that need tokens.
 const TOKEN_PLUGINS: &[&str] = &["precise-prefix-cache-scorer", "token-producer"];
-
-/// Flags of the endpoint picker that carry its configuration as text.
-const CONFIG_TEXT_FLAGS: &[&str] = &["--config-text", "-config-text", "--configText", "-configText"];
 
 /// The presets that a service needs which asks for `spec`, lowest first.
 pub(super) fn choose(spec: &LLMInferenceServiceSpec) -> Vec<&'static str> {
@@ -60,7 +68,7 @@ pub(super) fn choose(spec: &LLMInferenceServiceSpec) -> Vec<&'static str> {
         if needs_tokenizer(scheduler) {
             presets.push(TOKENIZER);
         }
-        if inline_config(scheduler).is_some_and(|it| has_plugin(it, &[LATENCY_PLUGIN])) {
+        if picker::has_plugin(scheduler, &[LATENCY_PLUGIN]) {
             presets.push(SCHEDULER_LATENCY_PREDICTOR);
         }
     }
@@ -113,31 +121,7 @@ pub fn needs_tokenizer(scheduler: &SchedulerSpec) -> bool {
     if has_pool_reference(scheduler) {
         return false;
     }
-    scheduler.tokenizer.is_some()
-        || inline_config(scheduler).is_some_and(|it| has_plugin(it, TOKEN_PLUGINS))
-        || config_text(scheduler).is_some_and(|it| has_plugin(&it, TOKEN_PLUGINS))
-}
-
-fn inline_config(scheduler: &SchedulerSpec) -> Option<&Value> {
-    scheduler.config.as_ref()?.inline.as_ref()
-}
-
-/// The configuration in the arguments of the endpoint picker's template.
-fn config_text(scheduler: &SchedulerSpec) -> Option<Value> {
-    let template = scheduler.template.as_ref()?;
-    let main = template.containers.iter().find(|it| it.name == "main")?;
-    let arguments: Vec<_> = main.command.iter().chain(&main.args).flatten().collect();
-    let text = arguments.iter().enumerate().find_map(|(index, argument)| {
-        let (flag, value) = argument.split_once('=').map_or((argument.as_str(), None), |(a, b)| (a, Some(b)));
-        let value = || value.or_else(|| arguments.get(index + 1).map(|it| it.as_str()));
-        CONFIG_TEXT_FLAGS.contains(&flag).then(value).flatten()
-    })?;
-    serde_saphyr::from_str(text).ok()
-}
-
-fn has_plugin(config: &Value, types: &[&str]) -> bool {
-    let plugins = config["plugins"].as_array().map(Vec::as_slice).unwrap_or_default();
-    plugins.iter().any(|it| it["type"].as_str().is_some_and(|it| types.contains(&it)))
+    scheduler.tokenizer.is_some() || picker::has_plugin(scheduler, TOKEN_PLUGINS)
 }
 
 /// The pins of a service after this reconcile: those it has, and where presets are pinned also the names of today.

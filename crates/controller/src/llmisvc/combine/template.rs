@@ -30,6 +30,9 @@ const MAX_DEPTH: usize = 64;
 /// Most actions evaluated in one text; `range` may repeat them.
 const MAX_STEPS: usize = 1 << 16;
 
+/// Most bytes of values that are copied or computed with in one text.
+const MAX_COPIED: usize = 4 << 20;
+
 /// What templates can see.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {

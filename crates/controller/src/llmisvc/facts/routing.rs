@@ -111,8 +111,7 @@ pub fn pool_reference(spec: &LLMInferenceServiceSpec) -> Option<&str> {
 pub fn parent_gateway(parent: &ParentReference, namespace: &str) -> Option<(String, String)> {
     let is_gateway = parent.kind.as_deref().is_none_or(|it| it == "Gateway")
         && parent.group.as_deref().is_none_or(|it| it == "gateway.networking.k8s.io");
-    is_gateway
-        .then(|| (parent.namespace.clone().unwrap_or_else(|| namespace.to_owned()), parent.name.clone()))
+    is_gateway.then(|| (parent.namespace_in(namespace).to_owned(), parent.name.clone()))
 }
 
 fn referenced_routes(
@@ -139,7 +138,7 @@ pub fn gateway_keys(
         .gateway
         .iter()
         .flat_map(|it| &it.refs)
-        .map(|it| (it.namespace.clone().unwrap_or_else(|| namespace.to_owned()), it.name.clone()));
+        .map(|it| (it.namespace_in(namespace).to_owned(), it.name.clone()));
     let managed = router.route.iter().filter_map(|it| it.http.as_ref()?.spec.as_ref());
     let parents = managed.chain(routes.values().map(|it| &it.spec)).flat_map(|it| &it.parent_refs);
     references.chain(parents.filter_map(|it| parent_gateway(it, namespace))).collect()

@@ -59,11 +59,8 @@ fn managed_route(service: &Service, spec: HttpRouteSpec) -> Child {
     let migrated = pool_migration::is_migrated(service);
     let route = HTTPRoute {
         metadata: ObjectMeta {
-            name: Some(service.names().route()),
-            namespace: Some(service.namespace.clone()),
-            labels: Some(labels),
             annotations: migrated.then(|| [(meta::POOL_MIGRATED.to_owned(), "v1".to_owned())].into()),
-            ..ObjectMeta::default()
+            ..service.child_meta(service.names().route(), labels)
         },
         spec,
         status: None,

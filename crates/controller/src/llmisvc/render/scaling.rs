@@ -9,9 +9,10 @@ use kube::core::ObjectMeta;
 use llmd_api::autoscaling::ScaleTarget;
 use llmd_api::meta::component;
 use llmd_api::serving::conditions::{MAIN_WORKLOAD_READY, PREFILL_WORKLOAD_READY};
-use llmd_api::serving::v1alpha2::{KedaTuning, ScalingSpec, WorkloadSpec};
+use llmd_api::serving::v1alpha2::{DirectKedaSpec, HpaActuator, KedaTuning, ScalingSpec};
 
 use crate::children::{Child, ChildKind};
+use crate::llmisvc::render::workload::Workload;
 use crate::llmisvc::section::SectionError;
 use crate::llmisvc::service::Service;
 
@@ -24,20 +25,18 @@ const ACCELERATOR: &str = "inference.optimization/acceleratorName";
 
 /// A workload with its scaling.
 struct Scaled<'a> {
-    service: &'a Service,
-    workload: &'a WorkloadSpec,
+    workload: Workload<'a>,
     scaling: &'a ScalingSpec,
-    is_prefill: bool,
 }
 
 /// What scales a workload.
 enum Actuator<'a> {
     /// A HorizontalPodAutoscaler that follows the variant autoscaler.
-    Hpa(&'a llmd_api::serving::v1alpha2::HpaActuator),
+    Hpa(&'a HpaActuator),
     /// A ScaledObject that follows the variant autoscaler.
     WvaKeda(&'a KedaTuning),
     /// A ScaledObject with the user's triggers.
-    Keda(&'a llmd_api::serving::v1alpha2::DirectKedaSpec),
+    Keda(&'a DirectKedaSpec),
 }
 
 /// The objects of this part.
@@ -54,11 +53,8 @@ pub fn check(service: &Service) -> Vec<SectionError> {
 
 /// The workloads that ask to be scaled.
 fn scaled(service: &Service) -> impl Iterator<Item = Scaled<'_>> {
-    let workloads = [(Some(&service.spec.workload), false), (service.spec.prefill.as_ref(), true)];
-    workloads.into_iter().filter_map(move |(workload, is_prefill)| {
-        let workload = workload?;
-        Some(Scaled { service, workload, scaling: workload.scaling.as_ref()?, is_prefill })
-    })
+    Workload::all(service)
+        .filter_map(|workload| Some(Scaled { workload, scaling: workload.spec.scaling.as_ref()? }))
 }
 
 impl<'a> Scaled<'a> {
@@ -82,23 +78,23 @@ impl<'a> Scaled<'a> {
         let (reason, message) = match self.actuator()? {
             Actuator::Hpa(_) => return None,
             Actuator::WvaKeda(_) | Actuator::Keda(_)
-                if !self.service.facts.apis.serve(ChildKind::ScaledObject) =>
+                if !self.workload.service.facts.apis.serve(ChildKind::ScaledObject) =>
             {
                 ("ScalingCRDNotFound", format!("{}: {NO_KEDA}", self.path()))
             }
             Actuator::WvaKeda(_) => {
-                let problem = keda::check_prometheus(&self.service.settings.autoscaling.prometheus)?;
+                let problem = keda::check_prometheus(&self.workload.service.settings.autoscaling.prometheus)?;
                 ("ReconcileScalingError", format!("{}: {problem}", self.path()))
             }
             Actuator::Keda(_) => return None,
         };
-        let condition = if self.is_prefill { PREFILL_WORKLOAD_READY } else { MAIN_WORKLOAD_READY };
+        let condition = if self.workload.is_prefill() { PREFILL_WORKLOAD_READY } else { MAIN_WORKLOAD_READY };
         Some(SectionError::new(condition, reason, message))
     }
 
     /// JSON path of the scaling.
-    const fn path(&self) -> &'static str {
-        if self.is_prefill { "spec.prefill.scaling" } else { "spec.scaling" }
+    fn path(&self) -> String {
+        format!("{}.scaling", self.workload.path())
     }
 
     /// Fewest replicas that the autoscaler keeps.
@@ -108,31 +104,23 @@ impl<'a> Scaled<'a> {
 
     /// The object whose replicas are set.
     fn target(&self) -> ScaleTarget {
-        let names = self.service.names();
-        let is_multi_node = self.workload.worker.is_some();
-        let (kind, name) = match (is_multi_node, self.is_prefill) {
-            (false, false) => (ChildKind::Deployment, names.workload()),
-            (false, true) => (ChildKind::Deployment, names.prefill()),
-            (true, false) => (ChildKind::LeaderWorkerSet, names.multi_node()),
-            (true, true) => (ChildKind::LeaderWorkerSet, names.multi_node_prefill()),
-        };
-        let resource = kind.api_resource();
-        ScaleTarget { api_version: Some(resource.api_version), kind: Some(resource.kind), name }
+        let resource = self.workload.kind().api_resource();
+        ScaleTarget {
+            api_version: Some(resource.api_version),
+            kind: Some(resource.kind),
+            name: self.workload.name(),
+        }
     }
 
     fn metadata(&self, name: String) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(name),
-            namespace: Some(self.service.namespace.clone()),
-            labels: Some(self.service.child_labels(component::WORKLOAD)),
-            ..ObjectMeta::default()
-        }
+        let service = self.workload.service;
+        service.child_meta(name, service.child_labels(component::WORKLOAD))
     }
 
     /// Metadata by which the variant autoscaler finds the object and knows what it scales.
     fn wva_metadata(&self, name: String) -> ObjectMeta {
-        let mut labels = self.service.child_labels(component::WORKLOAD);
-        let accelerator = self.workload.labels.get(ACCELERATOR).map_or("unknown", String::as_str);
+        let mut labels = self.workload.service.child_labels(component::WORKLOAD);
+        let accelerator = self.workload.spec.labels.get(ACCELERATOR).map_or("unknown", String::as_str);
         labels.insert(ACCELERATOR.to_owned(), accelerator.to_owned());
         let annotations: BTreeMap<String, String> = wva::annotations(self);
         ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..self.metadata(name) }

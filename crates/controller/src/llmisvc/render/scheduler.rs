@@ -8,25 +8,19 @@ use llmd_api::serving::conditions::SCHEDULER_WORKLOAD_READY;
 use llmd_api::serving::v1alpha2::SchedulerSpec;
 
 use crate::children::Child;
+use crate::llmisvc::picker::{self, MAIN, command_line, document};
 use crate::llmisvc::section::SectionError;
 use crate::llmisvc::service::Service;
 
 mod accounts;
-mod command_line;
 mod config_args;
 mod default_config;
 mod deployment;
-mod document;
 mod migrations;
 mod pool;
 mod rbac;
 mod service;
 mod tokenizer;
-
-pub use accounts::is_legacy_auth_binding;
-
-/// Container of the endpoint picker in its pod.
-const MAIN: &str = "main";
 
 /// The scheduler section, unless the service uses the pool of somebody else.
 #[must_use]
@@ -57,8 +51,7 @@ pub fn has_tokenizer(service: &Service) -> bool {
 /// Whether the endpoint picker asks the API server if who reads its metrics may; it does unless told otherwise.
 #[must_use]
 pub(super) fn reviews_metrics_readers(service: &Service) -> bool {
-    let template = managed(service).and_then(|it| it.template.as_ref());
-    let main = template.and_then(|it| it.containers.iter().find(|it| it.name == MAIN));
+    let main = managed(service).and_then(picker::container);
     !main.is_some_and(|it| command_line::is_off(it, "metrics-endpoint-auth"))
 }
 

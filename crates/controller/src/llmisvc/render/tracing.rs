@@ -1,9 +1,8 @@
 //! OpenTelemetry environment of a container.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, ObjectFieldSelector};
 
+use crate::llmisvc::render::workload::pod::{set_variable_default, variable};
 use crate::llmisvc::service::Service;
 
 /// Adds the OTLP settings of `spec.tracing` as environment variables of `container`, which reports as
@@ -21,26 +20,16 @@ pub fn export_env(service: &Service, otel_service: &str, container: &mut Contain
         ("OTEL_TRACES_SAMPLER_ARG", &tracing.sampler_arg),
     ];
     let mut variables =
-        vec![literal("OTEL_SERVICE_NAME", otel_service), literal("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)];
-    variables.extend(given.iter().filter_map(|(name, value)| Some(literal(name, value.as_deref()?))));
+        vec![variable("OTEL_SERVICE_NAME", otel_service), variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)];
+    variables.extend(given.iter().filter_map(|(name, value)| Some(variable(name, value.as_deref()?))));
     variables.push(from_pod(NODE_NAME, "spec.nodeName"));
     variables.push(from_pod(POD_NAME, "metadata.name"));
-    variables.push(literal("OTEL_RESOURCE_ATTRIBUTES", &attributes));
-    add_missing(container, variables);
+    variables.push(variable("OTEL_RESOURCE_ATTRIBUTES", attributes));
+    variables.into_iter().for_each(|it| set_variable_default(container, it));
 }
 
 const NODE_NAME: &str = "OTEL_RESOURCE_ATTRIBUTES_NODE_NAME";
 const POD_NAME: &str = "OTEL_RESOURCE_ATTRIBUTES_POD_NAME";
-
-fn add_missing(container: &mut Container, variables: Vec<EnvVar>) {
-    let env = container.env.get_or_insert_default();
-    let present: BTreeSet<String> = env.iter().map(|it| it.name.clone()).collect();
-    env.extend(variables.into_iter().filter(|it| !present.contains(&it.name)));
-}
-
-fn literal(name: &str, value: &str) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), value_from: None }
-}
 
 fn from_pod(name: &str, field_path: &str) -> EnvVar {
     let field_ref =

@@ -10,6 +10,7 @@ use crate::llmisvc::service::Service;
 pub mod accounts;
 pub mod check;
 pub mod dra;
+pub mod engine;
 pub mod labels;
 pub mod mode;
 pub mod multi_node;

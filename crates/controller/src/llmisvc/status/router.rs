@@ -158,8 +158,7 @@ pub(super) fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a C
 fn references(service: &Service) -> Vec<GatewayKey> {
     let gateway = service.spec.router.as_ref().and_then(|it| it.gateway.as_ref());
     let refs = gateway.into_iter().flat_map(|it| &it.refs);
-    refs.map(|it| (it.namespace.clone().unwrap_or_else(|| service.namespace.clone()), it.name.clone()))
-        .collect()
+    refs.map(|it| (it.namespace_in(&service.namespace).to_owned(), it.name.clone())).collect()
 }
 
 fn gateways_verdict(service: &Service) -> Verdict {
@@ -210,14 +209,13 @@ fn route_problems(service: &Service, route: &Route<'_>) -> Vec<String> {
 }
 
 fn is_same_parent(a: &ParentReference, b: &ParentReference, namespace: &str) -> bool {
-    let place = |it: &ParentReference| it.namespace.clone().unwrap_or_else(|| namespace.to_owned());
     let kind = |it: &ParentReference| it.kind.clone().unwrap_or_else(|| "Gateway".to_owned());
-    (&a.name, place(a), kind(a), &a.section_name, a.port)
-        == (&b.name, place(b), kind(b), &b.section_name, b.port)
+    (&a.name, a.namespace_in(namespace), kind(a), &a.section_name, a.port)
+        == (&b.name, b.namespace_in(namespace), kind(b), &b.section_name, b.port)
 }
 
 fn describe_parent(parent: &ParentReference, namespace: &str) -> String {
-    let namespace = parent.namespace.as_deref().unwrap_or(namespace);
+    let namespace = parent.namespace_in(namespace);
     format!("{} {namespace}/{}", parent.kind.as_deref().unwrap_or("Gateway"), parent.name)
 }
 

@@ -12,6 +12,7 @@ use crate::llmisvc::facts::routing::{self, RoutingSource};
 use crate::llmisvc::facts::{Facts, routing::RoutingFacts};
 use crate::llmisvc::render::router;
 use crate::llmisvc::render::router::models;
+use crate::llmisvc::render::workload::{Workload, engine};
 use crate::llmisvc::service::Service;
 use crate::settings::{ClusterSettings, Installation};
 
@@ -32,14 +33,15 @@ pub fn advise(service: &LLMInferenceService, around: &Surroundings<'_>) -> Vec<S
     let effective = combine(service, around.configs, &around.installation, &around.settings);
     let mut warnings = match effective {
         Err(error) => vec![format!("{error}: the service will not be ready before this is mended")],
-        Ok(effective) => route_problems(service, effective.spec, around),
+        Ok(effective) => problems(service, effective.spec, around),
     };
     warnings.extend(collisions(service, around.routing));
     warnings
 }
 
-/// What keeps requests from reaching the service: gateways and routes that do not exist, limits of a route.
-fn route_problems(
+/// What keeps requests from reaching the service: gateways and routes that do not exist, limits of a route, what the
+/// engine does not do.
+fn problems(
     object: &LLMInferenceService,
     spec: LLMInferenceServiceSpec,
     around: &Surroundings<'_>,
@@ -50,7 +52,8 @@ fn route_problems(
     let facts = Facts { apis: around.apis.clone(), routing, ..Facts::default() };
     let (installation, settings) = (Arc::clone(&around.installation), Arc::clone(&around.settings));
     let service = Service::new(object, spec, installation, settings, facts);
-    router::check::check(&service).into_iter().map(|it| it.message).collect()
+    let routing = router::check::check(&service).into_iter().map(|it| it.message);
+    routing.chain(Workload::all(&service).filter_map(|it| engine::unsupported(&it))).collect()
 }
 
 /// Clients choose by model name, so two services of one name share its requests by chance.

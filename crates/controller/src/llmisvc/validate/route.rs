@@ -54,24 +54,18 @@ fn check_parents(
     if spec.parent_refs.is_empty() || gateway.refs.is_empty() {
         return;
     }
-    fn key<'a>(
-        home: &'a str,
-        namespace: Option<&'a String>,
-        name: &'a str,
-        section: Option<&'a String>,
-    ) -> Parent<'a> {
-        let given = |it: Option<&'a String>| it.map(String::as_str).filter(|it| !it.is_empty());
-        (given(namespace).unwrap_or(home), name, given(section))
+    fn given(section: Option<&String>) -> Option<&str> {
+        section.map(String::as_str).filter(|it| !it.is_empty())
     }
     let of_route: BTreeSet<Parent<'_>> = spec
         .parent_refs
         .iter()
-        .map(|it| key(namespace, it.namespace.as_ref(), &it.name, it.section_name.as_ref()))
+        .map(|it| (it.namespace_in(namespace), it.name.as_str(), given(it.section_name.as_ref())))
         .collect();
     let of_gateway: BTreeSet<Parent<'_>> = gateway
         .refs
         .iter()
-        .map(|it| key(namespace, it.namespace.as_ref(), &it.name, it.section_name.as_ref()))
+        .map(|it| (it.namespace_in(namespace), it.name.as_str(), given(it.section_name.as_ref())))
         .collect();
     if of_route == of_gateway {
         verdict.warn(format!(

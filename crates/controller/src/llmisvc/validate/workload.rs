@@ -3,7 +3,7 @@
 use llmd_api::serving::v1alpha2::{LLMInferenceServiceSpec, ParallelismSpec, WorkloadSpec};
 use serde_json::json;
 
-use super::{FieldError, Verdict};
+use super::{FieldError, Verdict, workloads};
 
 /// `at` is the path of the workload: `spec` or `spec.prefill`.
 pub(super) fn check(at: &str, workload: &WorkloadSpec, verdict: &mut Verdict) {
@@ -82,8 +82,7 @@ fn check_worker(at: &str, parallelism: Option<&ParallelismSpec>, verdict: &mut V
 
 /// Fields without effect; only right when no config can add the rest.
 pub(super) fn warn_of_ignored_fields(spec: &LLMInferenceServiceSpec, verdict: &mut Verdict) {
-    let prefill = spec.prefill.as_ref().map(|it| ("spec.prefill", it));
-    for (at, workload) in [("spec", &spec.workload)].into_iter().chain(prefill) {
+    for (at, workload) in workloads(spec) {
         let Some(parallelism) = workload.parallelism.as_ref().filter(|_| workload.worker.is_none()) else {
             continue;
         };

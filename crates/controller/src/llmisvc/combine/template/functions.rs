@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use llmd_api::names::child_name;
-use llmd_api::serving::v1alpha2::{KvCacheOffloadingSpec, ParallelismSpec};
+use llmd_api::serving::v1alpha2::ParallelismSpec;
 use serde_json::{Value, json};
 
 use super::evaluator::Datum;
 use super::{Result, TemplateError};
-use crate::quantity;
+
+mod kv_transfer;
 
 /// Every function, in the order in which messages list them.
 pub(super) const NAMES: &[&str] = &[
@@ -21,6 +22,7 @@ pub(super) const NAMES: &[&str] = &[
     "html",
     "index",
     "kvTransferConfig",
+    "kvTransferJson",
     "le",
     "len",
     "lt",
@@ -41,7 +43,16 @@ const DEFAULT_GRACE_SECONDS: i64 = 60;
 /// Seconds of the grace period that are kept for the end of the process itself.
 const EXIT_SECONDS: i64 = 5;
 
+/// Whether the function reads its arguments as a whole, and may copy them. What the others return is an argument, a
+/// part of one, or a number.
+pub(super) fn reads_all(name: &str) -> bool {
+    !matches!(name, "and" | "index" | "len" | "not" | "or")
+}
+
 /// Calls a function. `and` and `or` get here when no argument decided alone.
+///
+/// The outcome is at most six times as large as the arguments, and a few hundred bytes: quoting makes six characters
+/// of one, and nothing repeats an argument.
 pub(super) fn call<'a>(name: &str, mut arguments: Vec<Datum<'a>>) -> Result<Datum<'a>> {
     let refuse =
         |message: &str| TemplateError::Function { function: name.to_owned(), message: message.to_owned() };
@@ -57,8 +68,9 @@ pub(super) fn call<'a>(name: &str, mut arguments: Vec<Datum<'a>>) -> Result<Datu
         "and" | "or" => return arguments.pop().ok_or_else(|| refuse("arguments are missing")),
         "index" => {
             count(1..=usize::MAX, given)?;
-            let (start, keys) = (arguments[0].as_ref().clone(), &arguments[1..]);
-            keys.iter().try_fold(start, |value, key| index(&value, key)).map_err(|it| refuse(&it))?
+            let start = std::mem::take(&mut arguments[0]);
+            let item = arguments[1..].iter().try_fold(start, |value, key| index(value, key));
+            return item.map_err(|it| refuse(&it));
         }
         "not" => {
             count(1..=1, given)?;
@@ -115,7 +127,13 @@ pub(super) fn call<'a>(name: &str, mut arguments: Vec<Datum<'a>>) -> Result<Datu
         }
         "kvTransferConfig" => {
             count(1..=1, given)?;
-            Value::String(kv_transfer_config(&arguments[0]).map_err(|it| refuse(&it))?)
+            Value::String(kv_transfer::flag_for_shell(&arguments[0]).map_err(|it| refuse(&it))?)
+        }
+        "kvTransferJson" => {
+            count(1..=usize::MAX, given)?;
+            let others: Option<Vec<_>> = arguments[1..].iter().map(|it| it.as_str()).collect();
+            let others = others.ok_or_else(|| refuse("connectors are named by texts"))?;
+            Value::String(kv_transfer::json(&arguments[0], &others).map_err(|it| refuse(&it))?)
         }
         "shutdownTimeout" => {
             count(2..=2, given)?;
@@ -126,6 +144,11 @@ pub(super) fn call<'a>(name: &str, mut arguments: Vec<Datum<'a>>) -> Result<Datu
         _ => return Err(refuse("is no function")),
     };
     Ok(Cow::Owned(value))
+}
+
+/// Whether [`method`] knows the name.
+pub(super) fn is_method(name: &str) -> bool {
+    matches!(name, "GetSize" | "IsDataParallel" | "IsPipelineParallel")
 }
 
 /// What a Go method of this name returns for an object.
@@ -167,6 +190,16 @@ pub(super) fn print(value: &Value) -> String {
     }
 }
 
+/// The beginning of how a value appears, for messages.
+pub(super) fn shown(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    let text = print(value);
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// Arguments in a row, with a space between two neighbours that are no texts.
 fn print_all(arguments: &[Datum<'_>]) -> String {
     let mut text = String::new();
@@ -201,17 +234,25 @@ fn number(value: &Value) -> Option<f64> {
     if value.is_null() { Some(0.0) } else { value.as_f64() }
 }
 
-fn index(value: &Value, key: &Value) -> Result<Value, String> {
-    let found = match (value, key) {
-        (Value::Null, _) => Some(Value::Null),
-        (Value::Object(fields), Value::String(key)) => Some(fields.get(key).cloned().unwrap_or_default()),
+/// The item of a list or a map; absent keys of maps are absent.
+fn index<'a>(value: Datum<'a>, key: &Value) -> Result<Datum<'a>, String> {
+    match &value {
+        Cow::Borrowed(value) => item(value, key).map(Cow::Borrowed),
+        Cow::Owned(value) => item(value, key).cloned().map(Cow::Owned),
+    }
+    .ok_or_else(|| format!("{} has no item {}", kind(&value), shown(key)))
+}
+
+fn item<'v>(value: &'v Value, key: &Value) -> Option<&'v Value> {
+    static ABSENT: Value = Value::Null;
+    match (value, key) {
+        (Value::Null, _) => Some(&ABSENT),
+        (Value::Object(fields), Value::String(key)) => Some(fields.get(key).unwrap_or(&ABSENT)),
         (Value::Array(items), Value::Number(key)) => {
-            let position = key.as_u64().and_then(|it| usize::try_from(it).ok());
-            position.and_then(|it| items.get(it)).cloned()
+            items.get(key.as_u64().and_then(|it| usize::try_from(it).ok())?)
         }
         _ => None,
-    };
-    found.ok_or_else(|| format!("{} has no item {}", kind(value), print(key)))
+    }
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -288,35 +329,6 @@ fn escape_query(text: &str) -> String {
         }
     }
     escaped
-}
-
-/// The engine's flag for KV tiers below the accelerator, made to stand between double quotes in a shell script.
-/// Nothing when there are no tiers.
-fn kv_transfer_config(tiers: &Value) -> Result<String, String> {
-    if tiers.is_null() {
-        return Ok(String::new());
-    }
-    let tiers: KvCacheOffloadingSpec = serde_json::from_value(tiers.clone()).map_err(|it| it.to_string())?;
-    let bytes = quantity::whole(&tiers.cpu.0).ok_or_else(|| format!("{:?} is no quantity", tiers.cpu.0))?;
-    let mut extra = json!({ "cpu_bytes_to_use": bytes });
-    if let Some(policy) = tiers.eviction_policy.filter(|it| !it.is_empty()) {
-        extra["eviction_policy"] = Value::String(policy);
-    }
-    let on_disk: Vec<Value> = (0..)
-        .zip(&tiers.secondary)
-        .filter(|(_, tier)| tier.file_system.is_some())
-        .map(|(index, _): (usize, _)| json!({ "root_dir": format!("/mnt/kv-cache-{index}"), "type": "fs" }))
-        .collect();
-    if !on_disk.is_empty() {
-        extra["secondary_tiers"] = Value::Array(on_disk);
-    }
-    extra["spec_name"] = json!("TieringOffloadingSpec");
-    let config = json!({
-        "kv_connector": "OffloadingConnector",
-        "kv_connector_extra_config": extra,
-        "kv_role": "kv_both",
-    });
-    Ok(format!("--kv-transfer-config '{}'", config.to_string().replace('"', "\\\"")))
 }
 
 /// Seconds that the engine may drain: what is left of the pod's grace period after its preStop hook.

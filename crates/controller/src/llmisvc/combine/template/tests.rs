@@ -135,6 +135,25 @@ fn the_kv_transfer_flag_survives_a_quoted_assignment() {
 }
 
 #[test]
+fn the_kv_transfer_json_holds_every_connector_that_the_pod_needs() {
+    let offloading = r#"{"kv_connector":"OffloadingConnector","kv_connector_extra_config":{"cpu_bytes_to_use":10737418240,"eviction_policy":"arc","secondary_tiers":[{"root_dir":"/mnt/kv-cache-1","type":"fs"}],"spec_name":"TieringOffloadingSpec"},"kv_role":"kv_both"}"#;
+    let nixl = r#"{"kv_connector":"NixlConnector","kv_role":"kv_both"}"#;
+    let both = format!(
+        r#"{{"kv_connector":"MultiConnector","kv_connector_extra_config":{{"connectors":[{nixl},{offloading}]}},"kv_role":"kv_both"}}"#
+    );
+    let cases = [
+        ("{{ kvTransferJson .Spec.KVCacheOffloading }}", offloading),
+        ("{{ kvTransferJson .Spec.KVCacheOffloading `NixlConnector` }}", &both),
+        ("{{ kvTransferJson nil `NixlConnector` }}", nixl),
+        ("{{ kvTransferJson nil }}", ""),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(rendered(text), expected, "{text}");
+    }
+    assert_eq!(refused("{{ kvTransferJson nil 1 }}"), "kvTransferJson: connectors are named by texts");
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     let cases = [
         ("{{ .Name", "template syntax: {{ without }}"),
@@ -174,6 +193,50 @@ fn nesting_and_output_are_bounded() {
     assert_eq!(refused(nested), "template takes too many steps");
 }
 
+#[test]
+fn values_that_nobody_prints_are_bounded_too() {
+    let mut context = context();
+    context.root["Name"] = "x".repeat(100_000).into();
+    let doubled =
+        format!("{{{{ with print .Name }}}}{}{}", "{{ with print . . }}".repeat(40), "{{ end }}".repeat(41));
+    for text in [
+        format!("{{{{ len (print {}) }}}}", "$ ".repeat(1000)),
+        "{{ range 60000 }}{{ if eq $ $ }}{{ end }}{{ end }}".to_owned(),
+        "{{ with print $ }}{{ range 60000 }}{{ if $.Name | html | len | lt 9 }}{{ end }}{{ end }}{{ end }}"
+            .to_owned(),
+        "{{ range 60000 }}{{ $.GetSize }}{{ end }}".to_owned(),
+        doubled,
+    ] {
+        let error = render(&text, &context).unwrap_err().to_string();
+        assert_eq!(error, "template copies more than 4 MiB", "{}", text.chars().take(80).collect::<String>());
+    }
+    for text in ["{{ .Name.First }}", "{{ range .Name }}{{ end }}", "{{ index .Name .Name }}"] {
+        let error = render(text, &context).unwrap_err().to_string();
+        assert!(error.len() < 300, "{text}: {} bytes", error.len());
+    }
+    // What is only looked at costs nothing.
+    let looks = "{{ range 20000 }}{{ if and $ $.Name }}{{ len $.Name | not }}{{ end }}{{ end }}";
+    assert_eq!(render(looks, &context).unwrap(), "false".repeat(20_000));
+}
+
+/// Texts, numbers, lists and maps of any content.
+fn values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[\\x00-\\x7fé]{0,200}".prop_map(Value::from),
+        Just(json!({ "cpu": "1Gi", "secondary": [{ "fileSystem": {} }, { "fileSystem": {} }] })),
+    ];
+    leaf.prop_recursive(3, 24, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map("[a-z]{0,8}", inner, 0..6)
+                .prop_map(|it| Value::Object(it.into_iter().collect())),
+        ]
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -188,7 +251,7 @@ proptest! {
             prop::sample::select(vec![
                 "{{", "}}", "{{-", "-}}", "if", "else", "end", "range", "with", ".", "$", ".Spec", ".Name", ".x",
                 "(", ")", "|", "`a`", "\"b\"", "1", "-2", "true", "nil", "and", "or", "not", "eq", "index", "len",
-                "slice", "printf", "kvTransferConfig", "shutdownTimeout", "ChildName", " ", "\n", "é", "/*", "*/",
+                "slice", "printf", "kvTransferConfig", "kvTransferJson", "shutdownTimeout", "ChildName", " ", "\n", "é", "/*", "*/",
                 "\\", "'", "%",
             ]),
             0..40,
@@ -201,5 +264,38 @@ proptest! {
     #[test]
     fn text_outside_actions_is_kept(before in "[^{}]{0,20}", after in "[^{}]{0,20}") {
         prop_assert_eq!(render(&format!("{before}{{{{ .Name }}}}{after}"), &context()).unwrap(), format!("{before}chat{after}"));
+    }
+
+    #[test]
+    fn no_function_makes_much_more_than_it_is_given(
+        name in prop::sample::select(functions::NAMES),
+        arguments in prop::collection::vec(values(), 0..4),
+    ) {
+        let size = |it: &Value| evaluator::size(it, usize::MAX);
+        let given: usize = arguments.iter().map(size).sum();
+        let arguments = arguments.iter().map(std::borrow::Cow::Borrowed).collect();
+        if let Ok(made) = functions::call(name, arguments) {
+            prop_assert!(size(&made) <= 6 * given + 512, "{name}: {} of {given}", size(&made));
+        }
+    }
+
+    #[test]
+    fn a_value_is_counted_up_to_the_limit(value in values(), limit in 0_usize..2000) {
+        prop_assert_eq!(evaluator::size(&value, limit), evaluator::size(&value, usize::MAX).min(limit));
+    }
+
+    #[test]
+    fn nested_copies_end_in_an_outcome_or_a_refusal(
+        copies in prop::collection::vec(prop::sample::select(vec![
+            "print . .", "printf `%q%q` . .", "html .", "urlquery .", "println . .", "slice . 0 2", "print $ .",
+        ]), 0..60),
+    ) {
+        let opened: String = copies.iter().map(|it| format!("{{{{ with {it} }}}}")).collect();
+        let text = format!("{opened}{{{{ . }}}}{}", "{{ end }}".repeat(copies.len()));
+        match render(&text, &context()) {
+            Ok(made) => prop_assert!(made.len() <= MAX_BYTES),
+            Err(TemplateError::TooLarge(_) | TemplateError::Function { .. }) => {}
+            Err(error) => prop_assert!(false, "{error}"),
+        }
     }
 }

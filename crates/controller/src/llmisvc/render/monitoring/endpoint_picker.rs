@@ -5,13 +5,13 @@
 //! do nothing but read metrics.
 
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject};
 use kube::core::ObjectMeta;
-use llmd_api::meta::{SERVICE_NAMESPACE, component};
+use llmd_api::meta::component;
 use serde_json::json;
 
 use super::{monitor, pod_labels};
 use crate::children::{Child, ChildKind};
+use crate::llmisvc::render::rbac::cluster_binding;
 use crate::llmisvc::render::scheduler;
 use crate::llmisvc::service::Service;
 
@@ -34,12 +34,8 @@ pub(super) fn render(service: &Service) -> Vec<Child> {
 }
 
 fn metadata(service: &Service) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(service.names().metrics_reader()),
-        namespace: Some(service.namespace.clone()),
-        labels: Some(service.child_labels(component::ROUTER_SCHEDULER)),
-        ..ObjectMeta::default()
-    }
+    let labels = service.child_labels(component::ROUTER_SCHEDULER);
+    service.child_meta(service.names().metrics_reader(), labels)
 }
 
 fn account(service: &Service) -> Child {
@@ -64,27 +60,9 @@ fn token(service: &Service) -> Child {
     Child::new(ChildKind::Secret, &secret)
 }
 
-/// Cluster-wide because paths are; its labels say whose it is.
+/// Cluster-wide because paths are.
 fn binding(service: &Service) -> Child {
-    let mut labels = service.child_labels(component::ROUTER_SCHEDULER);
-    labels.insert(SERVICE_NAMESPACE.to_owned(), service.namespace.clone());
-    let binding = ClusterRoleBinding {
-        metadata: ObjectMeta {
-            name: Some(service.names().metrics_binding()),
-            labels: Some(labels),
-            ..ObjectMeta::default()
-        },
-        role_ref: RoleRef {
-            api_group: Some("rbac.authorization.k8s.io".to_owned()),
-            kind: "ClusterRole".to_owned(),
-            name: METRICS_READER_ROLE.to_owned(),
-        },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".to_owned(),
-            name: service.names().metrics_reader(),
-            namespace: Some(service.namespace.clone()),
-            api_group: None,
-        }]),
-    };
-    Child::new(ChildKind::ClusterRoleBinding, &binding).unowned()
+    let names = service.names();
+    let (name, account) = (names.metrics_binding(), names.metrics_reader());
+    cluster_binding(service, name, component::ROUTER_SCHEDULER, METRICS_READER_ROLE, &account)
 }

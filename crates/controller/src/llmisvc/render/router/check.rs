@@ -34,10 +34,8 @@ pub fn check(service: &Service) -> Vec<SectionError> {
 /// `router.gateway.refs` name gateways that exist.
 fn gateway_references(service: &Service) -> Option<SectionError> {
     let gateway = service.spec.router.as_ref()?.gateway.as_ref()?;
-    let keys = gateway
-        .refs
-        .iter()
-        .map(|it| (it.namespace.clone().unwrap_or_else(|| service.namespace.clone()), it.name.clone()));
+    let keys =
+        gateway.refs.iter().map(|it| (it.namespace_in(&service.namespace).to_owned(), it.name.clone()));
     let missing = keys.filter(|it| !service.facts.routing.gateways.contains_key(it));
     let missing = missing.map(|(namespace, name)| format!("Gateway {namespace}/{name} does not exist"));
     invalid(types::GATEWAYS_READY, "", missing)

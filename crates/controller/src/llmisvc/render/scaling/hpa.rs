@@ -13,7 +13,7 @@ use super::wva::{DESIRED_REPLICAS, VARIANT};
 use crate::children::{Child, ChildKind};
 
 pub(super) fn render(scaled: &Scaled<'_>, actuator: &HpaActuator) -> Child {
-    let name = scaled.service.names().hpa(scaled.is_prefill);
+    let name = scaled.workload.service.names().hpa(scaled.workload.is_prefill());
     let target = scaled.target();
     let object = HorizontalPodAutoscaler {
         spec: HorizontalPodAutoscalerSpec {

@@ -13,13 +13,13 @@ use crate::settings::PrometheusSettings;
 
 /// Scales by the user's triggers.
 pub(super) fn render_triggered(scaled: &Scaled<'_>, keda: &DirectKedaSpec) -> Child {
-    let name = scaled.service.names().scaled_object(scaled.is_prefill);
+    let name = scaled.workload.service.names().scaled_object(scaled.workload.is_prefill());
     render(scaled, scaled.metadata(name), &keda.tuning, keda.triggers.clone())
 }
 
 /// Scales to what the variant autoscaler wants.
 pub(super) fn render_following(scaled: &Scaled<'_>, tuning: &KedaTuning) -> Child {
-    let name = scaled.service.names().scaled_object(scaled.is_prefill);
+    let name = scaled.workload.service.names().scaled_object(scaled.workload.is_prefill());
     let trigger = desired_replicas(scaled, &name);
     render(scaled, scaled.wva_metadata(name), tuning, vec![trigger])
 }
@@ -68,8 +68,8 @@ fn render(
 }
 
 fn desired_replicas(scaled: &Scaled<'_>, variant: &str) -> KedaTrigger {
-    let prometheus = &scaled.service.settings.autoscaling.prometheus;
-    let namespace = &scaled.service.namespace;
+    let prometheus = &scaled.workload.service.settings.autoscaling.prometheus;
+    let namespace = &scaled.workload.service.namespace;
     let query = format!("{DESIRED_REPLICAS}{{{VARIANT}=\"{variant}\",exported_namespace=\"{namespace}\"}}");
     let mut metadata = BTreeMap::from([
         ("serverAddress".to_owned(), prometheus.url.clone()),

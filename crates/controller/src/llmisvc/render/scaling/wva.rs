@@ -25,6 +25,6 @@ pub(super) fn annotations(scaled: &Scaled<'_>) -> BTreeMap<String, String> {
 
 /// The model's name as it is served, otherwise its URI.
 fn model_id<'a>(scaled: &Scaled<'a>) -> &'a str {
-    let Some(model) = &scaled.service.spec.model else { return &scaled.service.name };
+    let Some(model) = &scaled.workload.service.spec.model else { return &scaled.workload.service.name };
     model.name.as_deref().filter(|it| !it.is_empty()).unwrap_or(&model.uri)
 }

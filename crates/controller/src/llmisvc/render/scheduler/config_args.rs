@@ -9,18 +9,13 @@ use llmd_api::serving::conditions::PRESETS_COMBINED;
 use llmd_api::serving::v1alpha2::SchedulerSpec;
 use serde_json::Value;
 
-use super::command_line::{self, Arity};
 use super::default_config::{self, Shape};
-use super::document;
 use super::managed;
 use crate::llmisvc::facts::scheduler::{ConfigRefError, ReferencedConfig, referenced_config_map};
+use crate::llmisvc::picker::command_line::{self, Arity};
+use crate::llmisvc::picker::{self, CONFIG_FLAGS, TEXT_FLAGS, document};
 use crate::llmisvc::section::SectionError;
 use crate::llmisvc::service::Service;
-
-/// Flags whose value is the configuration itself.
-pub(super) const TEXT_FLAGS: [&str; 2] = ["config-text", "configText"];
-/// Flags that give the configuration, as text or as a file.
-const CONFIG_FLAGS: [&str; 4] = ["config-text", "configText", "config-file", "configFile"];
 
 /// Gives `container` a configuration.
 pub(super) fn configure(service: &Service, scheduler: &SchedulerSpec, container: &mut Container) {
@@ -54,20 +49,16 @@ pub(super) fn keep_live_spelling(service: &Service, container: &mut Container) {
 
 /// The configuration that the service gives or that the template's command line holds.
 pub(super) fn given_text(service: &Service, scheduler: &SchedulerSpec) -> Option<String> {
-    own_text(service, scheduler).or_else(|| {
-        let containers = &scheduler.template.as_ref()?.containers;
-        let main = containers.iter().find(|it| it.name == super::MAIN)?;
-        command_line::value(main, &TEXT_FLAGS).map(str::to_owned)
-    })
+    own_text(service, scheduler).or_else(|| picker::text_of_template(scheduler).map(str::to_owned))
 }
 
 /// The text of `spec.router.scheduler.config`.
 fn own_text(service: &Service, scheduler: &SchedulerSpec) -> Option<String> {
-    match (scheduler.config.as_ref()?.inline.as_ref(), &service.facts.scheduler.config) {
-        (Some(Value::String(text)), _) | (None, ReferencedConfig::Text(text)) => Some(text.clone()),
-        (Some(object), _) => Some(object.to_string()),
-        (None, ReferencedConfig::None | ReferencedConfig::Missing(_)) => None,
-    }
+    let referenced = match &service.facts.scheduler.config {
+        ReferencedConfig::Text(text) if scheduler.config.is_some() => Some(text.clone()),
+        ReferencedConfig::Text(_) | ReferencedConfig::None | ReferencedConfig::Missing(_) => None,
+    };
+    picker::inline_text(scheduler).or(referenced)
 }
 
 /// Flag and value of the running Deployment, unless they are the default for another shape of service.

@@ -1,7 +1,5 @@
 //! The endpoint picker's Deployment.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -25,16 +23,11 @@ const TRACED_AS: &str = "inference-scheduler";
 pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, pod: PodSpec) -> Child {
     let name = service.names().scheduler();
     let labels = service.child_labels(component::ROUTER_SCHEDULER);
-    let selector = selector(service, &name, &labels);
+    let selector = service.selector(&name, || labels.clone());
     let pod_labels =
         scheduler.labels.clone().into_iter().chain(selector.clone()).chain(labels.clone()).collect();
     let deployment = Deployment {
-        metadata: ObjectMeta {
-            name: Some(name),
-            namespace: Some(service.namespace.clone()),
-            labels: Some(labels),
-            ..ObjectMeta::default()
-        },
+        metadata: service.child_meta(name, labels),
         spec: Some(DeploymentSpec {
             replicas: scheduler.replicas,
             // Two versions that pick at once would contradict each other.
@@ -53,16 +46,6 @@ pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, pod: PodSpec)
         status: None,
     };
     Child::new(ChildKind::Deployment, &deployment)
-}
-
-/// The live selector, which cannot be changed, or for a new Deployment the labels that no user can change.
-pub(super) fn selector(
-    service: &Service,
-    name: &str,
-    labels: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let live = service.facts.live.deployment(name).map(|it| it.selector.clone());
-    live.filter(|it| !it.is_empty()).unwrap_or_else(|| labels.clone())
 }
 
 /// The pod with its configuration, brought to the version that runs.

@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use serde_json::Value;
 
 use super::command_line::{self, Arity};
-use super::config_args::TEXT_FLAGS;
 use super::{MAIN, document};
+use crate::llmisvc::picker::TEXT_FLAGS;
 
 mod sidecar;
 mod v0_10_0;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{self, ContainerPort, PodSpec, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::core::ObjectMeta;
 use llmd_api::meta::component;
 use llmd_api::serving::v1alpha2::SchedulerSpec;
 
@@ -17,12 +16,7 @@ const PUBLISHED: [&str; 4] = ["grpc", "grpc-health", "metrics", "zmq"];
 pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, template: &PodSpec) -> Child {
     let labels = service.child_labels(component::ROUTER_SCHEDULER);
     let object = v1::Service {
-        metadata: ObjectMeta {
-            name: Some(name(service, scheduler)),
-            namespace: Some(service.namespace.clone()),
-            labels: Some(labels.clone()),
-            ..ObjectMeta::default()
-        },
+        metadata: service.child_meta(name(service, scheduler), labels.clone()),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
             selector: Some(labels),

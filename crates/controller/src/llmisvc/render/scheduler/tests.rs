@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use serde_json::{Value, json};
 
 use super::*;
@@ -258,33 +257,6 @@ fn the_tokenizer_is_reached_by_the_installations_scheme_and_domain() {
     settings.ingress.enable_tls = true;
     service.settings = settings.into();
     assert_eq!(tokenizer::url(&service), "https://qwen-tokenizer.team.svc.cluster.local:8000");
-}
-
-/// The binding that the other implementation made for a service; `a` + `b-c` and `a-b` + `c` share its name.
-fn legacy_binding(subject_namespace: &str) -> ClusterRoleBinding {
-    serde_json::from_value(json!({
-        "metadata": { "name": "a-b-c-epp-auth-rb" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator" },
-        "subjects": [{ "kind": "ServiceAccount", "name": "x", "namespace": subject_namespace }],
-    }))
-    .unwrap()
-}
-
-#[test]
-fn a_legacy_binding_belongs_to_the_service_whose_account_it_binds() {
-    let binding = legacy_binding("a-b");
-    assert!(is_legacy_auth_binding(&binding, "a-b", "c"));
-    assert!(!is_legacy_auth_binding(&binding, "a", "b-c"));
-    assert!(!is_legacy_auth_binding(&binding, "other", "c"));
-}
-
-#[test]
-fn a_binding_of_nobody_or_of_another_role_is_no_legacy_one() {
-    let unbound = ClusterRoleBinding { subjects: None, ..legacy_binding("a-b") };
-    assert!(!is_legacy_auth_binding(&unbound, "a-b", "c"));
-    let mut other = legacy_binding("a-b");
-    "view".clone_into(&mut other.role_ref.name);
-    assert!(!is_legacy_auth_binding(&other, "a-b", "c"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use kube::core::ObjectMeta;
 use llmd_api::meta::component;
 use llmd_api::serving::v1alpha2::SchedulerSpec;
 
-use super::{command_line, deployment};
+use super::command_line;
 use crate::children::{Child, ChildKind};
 use crate::llmisvc::render::storage;
 use crate::llmisvc::service::Service;
@@ -40,12 +40,7 @@ pub(super) fn render(service: &Service, scheduler: &SchedulerSpec) -> Vec<Child>
 }
 
 fn metadata(service: &Service) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(service.names().tokenizer()),
-        namespace: Some(service.namespace.clone()),
-        labels: Some(service.child_labels(component::TOKENIZER)),
-        ..ObjectMeta::default()
-    }
+    service.child_meta(service.names().tokenizer(), service.child_labels(component::TOKENIZER))
 }
 
 fn network_service(service: &Service) -> Child {
@@ -70,7 +65,7 @@ fn network_service(service: &Service) -> Child {
 
 fn tokenizer(service: &Service, template: &PodSpec) -> Child {
     let labels = service.child_labels(component::TOKENIZER);
-    let selector = deployment::selector(service, &service.names().tokenizer(), &labels);
+    let selector = service.selector(&service.names().tokenizer(), || labels.clone());
     let pod_labels = selector.clone().into_iter().chain(labels).collect();
     let mut pod = template.clone();
     pod.containers.iter_mut().for_each(command_line::drop_empty);

@@ -6,8 +6,8 @@ use llmd_api::serving::conditions;
 use super::source::{self, Source, SourceError};
 use super::{image_volume, initializer, lora};
 use crate::llmisvc::facts::storage::{CA_BUNDLE_KEY, CaBundle, annotated_secret};
+use crate::llmisvc::render::workload::Workload;
 use crate::llmisvc::render::workload::pod::{self, MAIN};
-use crate::llmisvc::render::workload::{PodPosition, Workload, WorkloadRole};
 use crate::llmisvc::section::SectionError;
 use crate::llmisvc::service::Service;
 
@@ -156,18 +156,6 @@ fn missing_secrets(service: &Service) -> Vec<Warning> {
 
 /// The pods of every workload with their paths in the manifest.
 fn pods(service: &Service) -> impl Iterator<Item = (String, &PodSpec)> {
-    Workload::all(service).flat_map(|workload| {
-        let root = match workload.role {
-            WorkloadRole::Main => "spec",
-            WorkloadRole::Prefill => "spec.prefill",
-        };
-        let pods: Vec<_> = workload.pods().collect();
-        pods.into_iter().map(move |(position, pod)| {
-            let field = match position {
-                PodPosition::Single | PodPosition::Leader => "template",
-                PodPosition::Worker => "worker",
-            };
-            (format!("{root}.{field}"), pod)
-        })
-    })
+    Workload::all(service)
+        .flat_map(|workload| workload.pods().map(move |(position, pod)| (workload.pod_path(position), pod)))
 }

@@ -7,7 +7,7 @@ use llmd_api::serving::conditions;
 
 use super::accounts::AccountChoice;
 use super::dra::ManagedDevices;
-use super::{PodPosition, Workload, WorkloadRole};
+use super::{PodPosition, Workload, WorkloadRole, engine};
 use crate::children::ChildKind;
 use crate::llmisvc::section::SectionError;
 use crate::llmisvc::service::Service;
@@ -19,7 +19,12 @@ pub fn check(service: &Service) -> Vec<SectionError> {
 }
 
 fn check_one(workload: &Workload<'_>) -> Vec<SectionError> {
-    let messages = [missing_api(workload), missing_pod(workload), missing_account(workload)];
+    let messages = [
+        missing_api(workload),
+        missing_pod(workload),
+        missing_account(workload),
+        engine::unsupported(workload),
+    ];
     let devices = ManagedDevices::of(&workload.service.annotations);
     let device_messages = devices.iter().flat_map(|it| unclaimable(workload, it));
     messages.into_iter().flatten().chain(device_messages).map(|it| error(workload, it)).collect()
@@ -44,7 +49,7 @@ fn error(workload: &Workload<'_>, message: String) -> SectionError {
 fn missing_api(workload: &Workload<'_>) -> Option<String> {
     let is_missing = !workload.service.facts.apis.serve(workload.kind());
     is_missing.then(|| {
-        let field = field(workload.role, PodPosition::Worker);
+        let field = workload.pod_path(PodPosition::Worker);
         format!("{field}: the cluster does not serve LeaderWorkerSet: install leaderworkerset.x-k8s.io or remove the field")
     })
 }
@@ -53,7 +58,7 @@ fn missing_pod(workload: &Workload<'_>) -> Option<String> {
     let is_empty = |it: &PodSpec| it.containers.is_empty();
     let empty = workload.pods().find(|(_, pod)| is_empty(pod)).map(|(position, _)| position);
     let absent = (workload.pods().next().is_none()).then_some(PodPosition::Single);
-    let field = field(workload.role, empty.or(absent)?);
+    let field = workload.pod_path(empty.or(absent)?);
     Some(format!("{field}.containers: no container is given, neither here nor by a preset or baseRef"))
 }
 
@@ -61,7 +66,7 @@ fn missing_account(workload: &Workload<'_>) -> Option<String> {
     let service = workload.service;
     let AccountChoice::Named(name, position) = AccountChoice::of(workload) else { return None };
     service.facts.accounts.missing.contains(name).then(|| {
-        let field = field(workload.role, position);
+        let field = workload.pod_path(position);
         format!(
             "{field}.serviceAccountName: ServiceAccount {}/{name} does not exist: create it or remove the field",
             service.namespace
@@ -80,21 +85,8 @@ fn unclaimable(workload: &Workload<'_>, devices: &ManagedDevices<'_>) -> Vec<Str
     let Some(name) = devices.container_name() else { return Vec::new() };
     let without = workload.pods().filter(|(_, pod)| devices.container(pod).is_none());
     let message = |position| {
-        let field = field(workload.role, position);
+        let field = workload.pod_path(position);
         format!("metadata.annotations[{}]: {field} has no container {name:?}", meta::DRA_CONTAINER_NAME)
     };
     without.map(|(position, _)| message(position)).collect()
-}
-
-/// JSON path of the pod spec at `position`.
-fn field(role: WorkloadRole, position: PodPosition) -> String {
-    let root = match role {
-        WorkloadRole::Main => "spec",
-        WorkloadRole::Prefill => "spec.prefill",
-    };
-    let pod = match position {
-        PodPosition::Single | PodPosition::Leader => "template",
-        PodPosition::Worker => "worker",
-    };
-    format!("{root}.{pod}")
 }

@@ -106,6 +106,25 @@ impl<'a> Workload<'a> {
         self.spec.replicas.or(held)
     }
 
+    /// JSON path of the workload in the manifest.
+    #[must_use]
+    pub const fn path(&self) -> &'static str {
+        match self.role {
+            WorkloadRole::Main => "spec",
+            WorkloadRole::Prefill => "spec.prefill",
+        }
+    }
+
+    /// JSON path of the pod spec at `position`.
+    #[must_use]
+    pub fn pod_path(&self, position: PodPosition) -> String {
+        let pod = match position {
+            PodPosition::Single | PodPosition::Leader => "template",
+            PodPosition::Worker => "worker",
+        };
+        format!("{}.{pod}", self.path())
+    }
+
     /// The pod spec that the user or a preset gives for this position.
     #[must_use]
     pub const fn pod_spec(&self, position: PodPosition) -> Option<&'a PodSpec> {
@@ -126,7 +145,7 @@ impl<'a> Workload<'a> {
     }
 
     /// The pod specs of the workload, by position.
-    pub fn pods(&self) -> impl Iterator<Item = (PodPosition, &'a PodSpec)> {
+    pub fn pods(&self) -> impl Iterator<Item = (PodPosition, &'a PodSpec)> + use<'a> {
         let workload = *self;
         self.positions().iter().filter_map(move |&it| Some((it, workload.pod_spec(it)?)))
     }

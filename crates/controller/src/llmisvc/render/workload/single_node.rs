@@ -3,8 +3,7 @@
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::labels::{self, Map};
-use super::{PodPosition, Workload, rollout, template};
+use super::{PodPosition, Workload, labels, rollout, template};
 use crate::children::{Child, ChildKind};
 
 /// The Deployment of a single-node workload.
@@ -14,7 +13,7 @@ use crate::children::{Child, ChildKind};
 #[must_use]
 pub fn render(workload: &Workload<'_>) -> Child {
     let name = workload.name();
-    let selector = selector(workload, &name);
+    let selector = workload.service.selector(&name, || labels::new_selector(workload));
     let mut pods = template::render(workload, PodPosition::Single);
     let pod_labels = pods.metadata.get_or_insert_default().labels.get_or_insert_default();
     pod_labels.extend(selector.clone());
@@ -32,10 +31,4 @@ pub fn render(workload: &Workload<'_>) -> Child {
         status: None,
     };
     Child::new(ChildKind::Deployment, &deployment)
-}
-
-/// The live Deployment's selector, or that of a new one.
-fn selector(workload: &Workload<'_>, name: &str) -> Map {
-    let live = workload.service.facts.live.deployment(name).map(|it| &it.selector);
-    live.filter(|it| !it.is_empty()).cloned().unwrap_or_else(|| labels::new_selector(workload))
 }

@@ -1,5 +1,6 @@
 //! Snapshots of what the fixtures become, and what holds for all of them.
 
+mod offloading;
 mod properties;
 mod rules;
 

@@ -65,3 +65,15 @@ fn a_peer_that_is_being_deleted_is_no_rival() {
     let cluster = Values { services: vec![Arc::new(peer)], ..Values::default() };
     assert_eq!(warnings(&service("a", json!({})), &cluster), [""; 0]);
 }
+
+#[test]
+fn what_the_engine_does_not_do_is_said_at_once() {
+    let pod = |image| json!({"containers": [{"name": "main", "image": image}]});
+    let told = |image| {
+        let spec = json!({"template": pod(image), "kvCacheOffloading": {"cpu": "1Gi"}});
+        warnings(&service("a", spec), &Values::default())
+    };
+    assert_eq!(told("vllm/vllm-openai:v0.23.0"), [""; 0]);
+    let ours = told("mirror:5000/llmd-engine:1");
+    assert!(matches!(&ours[..], [it] if it.starts_with("spec.kvCacheOffloading: not supported")), "{ours:?}");
+}

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::command_line::Arity;
 use super::{Step, Surroundings, Version, document};
+use crate::llmisvc::picker::command_line::Arity;
 
 pub(super) const STEP: Step = Step {
     since: Version(0, 10, 0),

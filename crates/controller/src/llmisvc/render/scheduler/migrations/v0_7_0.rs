@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::command_line::Arity;
 use super::document::{self, Plugin};
 use super::{PREFIX_SCORER, Step, Surroundings, Version};
+use crate::llmisvc::picker::command_line::Arity;
 
 pub(super) const STEP: Step = Step {
     since: Version(0, 7, 0),

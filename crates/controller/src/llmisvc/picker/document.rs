@@ -6,39 +6,39 @@
 use serde_json::{Map, Value};
 
 /// One plugin: `type`, perhaps `name` and `parameters`.
-pub(super) type Plugin = Map<String, Value>;
+pub(crate) type Plugin = Map<String, Value>;
 
 /// Plugin that reads the engines' metrics.
-pub(super) const METRICS_SOURCE: &str = "metrics-data-source";
+pub(crate) const METRICS_SOURCE: &str = "metrics-data-source";
 
 /// The document in `text`; `None` when it is no YAML mapping.
-pub(super) fn read(text: &str) -> Option<Value> {
+pub(crate) fn read(text: &str) -> Option<Value> {
     serde_saphyr::from_str::<Value>(text).ok().filter(Value::is_object)
 }
 
 /// The document as YAML.
-pub(super) fn write(document: &Value) -> String {
+pub(crate) fn write(document: &Value) -> String {
     serde_saphyr::to_string(document).expect("a document of strings, numbers, lists and maps is YAML")
 }
 
 /// The declared plugins.
-pub(super) fn plugins(document: &Value) -> impl Iterator<Item = &Plugin> {
+pub(crate) fn plugins(document: &Value) -> impl Iterator<Item = &Plugin> {
     document.get("plugins").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
 }
 
 /// The declared plugins, to be changed.
-pub(super) fn plugins_mut(document: &mut Value) -> impl Iterator<Item = &mut Plugin> {
+pub(crate) fn plugins_mut(document: &mut Value) -> impl Iterator<Item = &mut Plugin> {
     let plugins = document.get_mut("plugins").and_then(Value::as_array_mut);
     plugins.into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
 /// The first plugin of this type.
-pub(super) fn plugin_mut<'a>(document: &'a mut Value, type_: &str) -> Option<&'a mut Plugin> {
+pub(crate) fn plugin_mut<'a>(document: &'a mut Value, type_: &str) -> Option<&'a mut Plugin> {
     plugins_mut(document).find(|it| is_type(it, type_))
 }
 
 /// The first plugin of this type, declared at the end of the list where there is none.
-pub(super) fn ensure_plugin<'a>(document: &'a mut Value, type_: &str) -> Option<&'a mut Plugin> {
+pub(crate) fn ensure_plugin<'a>(document: &'a mut Value, type_: &str) -> Option<&'a mut Plugin> {
     if !has_plugin(document, type_) {
         insert_plugin(document, usize::MAX, type_);
     }
@@ -46,7 +46,7 @@ pub(super) fn ensure_plugin<'a>(document: &'a mut Value, type_: &str) -> Option<
 }
 
 /// Declares a plugin without parameters at this position of the list, or at its end.
-pub(super) fn insert_plugin(document: &mut Value, position: usize, type_: &str) {
+pub(crate) fn insert_plugin(document: &mut Value, position: usize, type_: &str) {
     let Some(document) = document.as_object_mut() else { return };
     let plugins = document.entry("plugins").or_insert_with(|| Value::Array(Vec::new()));
     if plugins.is_null() {
@@ -58,35 +58,35 @@ pub(super) fn insert_plugin(document: &mut Value, position: usize, type_: &str) 
 }
 
 /// Position of the first plugin of this type in the list.
-pub(super) fn position(document: &Value, type_: &str) -> Option<usize> {
+pub(crate) fn position(document: &Value, type_: &str) -> Option<usize> {
     let plugins = document.get("plugins").and_then(Value::as_array)?;
     plugins.iter().position(|it| it.as_object().is_some_and(|it| is_type(it, type_)))
 }
 
 /// Whether a plugin of this type is declared.
-pub(super) fn has_plugin(document: &Value, type_: &str) -> bool {
+pub(crate) fn has_plugin(document: &Value, type_: &str) -> bool {
     plugins(document).any(|it| is_type(it, type_))
 }
 
 /// Removes every plugin of this type; references to it stay.
-pub(super) fn remove_plugin(document: &mut Value, type_: &str) {
+pub(crate) fn remove_plugin(document: &mut Value, type_: &str) {
     if let Some(plugins) = document.get_mut("plugins").and_then(Value::as_array_mut) {
         plugins.retain(|it| !it.as_object().is_some_and(|it| is_type(it, type_)));
     }
 }
 
 /// Whether the plugin is of this type.
-pub(super) fn is_type(plugin: &Plugin, type_: &str) -> bool {
+pub(crate) fn is_type(plugin: &Plugin, type_: &str) -> bool {
     plugin.get("type").and_then(Value::as_str) == Some(type_)
 }
 
 /// What references call the plugin.
-pub(super) fn identity(plugin: &Plugin) -> Option<&str> {
+pub(crate) fn identity(plugin: &Plugin) -> Option<&str> {
     plugin.get("name").or_else(|| plugin.get("type")).and_then(Value::as_str)
 }
 
 /// The plugin's parameters, made where there are none.
-pub(super) fn parameters_mut(plugin: &mut Plugin) -> Option<&mut Map<String, Value>> {
+pub(crate) fn parameters_mut(plugin: &mut Plugin) -> Option<&mut Map<String, Value>> {
     let parameters = plugin.entry("parameters").or_insert(Value::Null);
     if parameters.is_null() {
         *parameters = Value::Object(Map::new());
@@ -95,7 +95,7 @@ pub(super) fn parameters_mut(plugin: &mut Plugin) -> Option<&mut Map<String, Val
 }
 
 /// Removes a parameter, and the parameters when it was the only one.
-pub(super) fn take_parameter(plugin: &mut Plugin, name: &str) -> Option<Value> {
+pub(crate) fn take_parameter(plugin: &mut Plugin, name: &str) -> Option<Value> {
     let parameters = plugin.get_mut("parameters")?.as_object_mut()?;
     let taken = parameters.shift_remove(name);
     if parameters.is_empty() && taken.is_some() {
@@ -106,7 +106,7 @@ pub(super) fn take_parameter(plugin: &mut Plugin, name: &str) -> Option<Value> {
 
 /// The plugins of type `from` become of type `to`, and so does what is named or refers by that type. Where `to` is
 /// declared already, it takes the place of `from`.
-pub(super) fn rename_type(document: &mut Value, from: &str, to: &str) {
+pub(crate) fn rename_type(document: &mut Value, from: &str, to: &str) {
     if !has_plugin(document, from) {
         return;
     }
@@ -126,7 +126,7 @@ pub(super) fn rename_type(document: &mut Value, from: &str, to: &str) {
 
 /// References to `from`, at whatever depth, become references to `to`; a list that would then name it twice keeps
 /// the first.
-pub(super) fn rename_references(value: &mut Value, from: &str, to: &str) {
+pub(crate) fn rename_references(value: &mut Value, from: &str, to: &str) {
     match value {
         Value::Array(items) => {
             let is_renamed = items.iter().any(|it| refers_to(it, from));

@@ -6,19 +6,19 @@ use k8s_openapi::api::core::v1::Container;
 
 /// Whether a flag has a value in the next element when it has none after `=`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Arity {
+pub(crate) enum Arity {
     Switch,
     Valued,
 }
 
 /// Whether one of the flags is given.
-pub(super) fn has(container: &Container, names: &[&str]) -> bool {
+pub(crate) fn has(container: &Container, names: &[&str]) -> bool {
     lists(container)
         .any(|list| list.iter().any(|it| split(it).is_some_and(|(name, _)| names.contains(&name))))
 }
 
 /// The value of the first of the valued flags that is given.
-pub(super) fn value<'a>(container: &'a Container, names: &[&str]) -> Option<&'a str> {
+pub(crate) fn value<'a>(container: &'a Container, names: &[&str]) -> Option<&'a str> {
     lists(container).find_map(|list| {
         let (index, inline) = find(list, names)?;
         inline.or_else(|| list.get(index + 1).map(String::as_str))
@@ -26,12 +26,12 @@ pub(super) fn value<'a>(container: &'a Container, names: &[&str]) -> Option<&'a 
 }
 
 /// Whether the switch is given as `=false`.
-pub(super) fn is_off(container: &Container, name: &str) -> bool {
+pub(crate) fn is_off(container: &Container, name: &str) -> bool {
     lists(container).any(|list| find(list, &[name]).is_some_and(|(_, inline)| inline == Some("false")))
 }
 
 /// Puts `text` in the place of the value of the first of the valued flags that is given.
-pub(super) fn set_value(container: &mut Container, names: &[&str], text: &str) {
+pub(crate) fn set_value(container: &mut Container, names: &[&str], text: &str) {
     for list in lists_mut(container) {
         let Some((index, inline)) = find(list, names) else { continue };
         if inline.is_some() {
@@ -45,7 +45,7 @@ pub(super) fn set_value(container: &mut Container, names: &[&str], text: &str) {
 }
 
 /// Removes every occurrence of the flag and returns the value of the last one; a switch without value is `true`.
-pub(super) fn take(container: &mut Container, name: &str, arity: Arity) -> Option<String> {
+pub(crate) fn take(container: &mut Container, name: &str, arity: Arity) -> Option<String> {
     let mut taken = None;
     for list in lists_mut(container) {
         while let Some((index, inline)) = find(list, &[name]) {
@@ -62,7 +62,7 @@ pub(super) fn take(container: &mut Container, name: &str, arity: Arity) -> Optio
 
 /// Removes empty elements, which conditional templates leave behind and which end the parsing of some programs. One
 /// that follows a flag stays: it is the flag's value.
-pub(super) fn drop_empty(container: &mut Container) {
+pub(crate) fn drop_empty(container: &mut Container) {
     for list in lists_mut(container) {
         let mut may_have_value = false;
         list.retain(|it| {
