@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("llmd-storage", &["llmd-common"]),
     ("llmd-cli", &["llmd-api", "llmd-common", "llmd-controller"]),
     ("llmd-e2e", &["llmd-api", "llmd-common"]),
+    ("llmd-images", &[]),
     ("xtask", &["llmd-api", "llmd-controller"]),
 ];
 
@@ -35,6 +36,7 @@ const CONFINED: &[(&str, &[&str])] = &[
             "llmd-e2e",
             "llmd-engine",
             "llmd-epp",
+            "llmd-images",
             "llmd-sidecar",
             "llmd-storage",
             "xtask",
@@ -51,12 +53,13 @@ const CONFINED: &[(&str, &[&str])] = &[
             "llmd-e2e",
             "llmd-engine",
             "llmd-epp",
+            "llmd-images",
             "llmd-sidecar",
             "llmd-storage",
         ],
     ),
     ("axum", &["llmd-common", "llmd-controller", "llmd-engine", "llmd-epp", "llmd-sidecar"]),
-    ("rustls", &["llmd-common", "llmd-sidecar", "llmd-storage"]),
+    ("rustls", &["llmd-common", "llmd-images", "llmd-sidecar", "llmd-storage"]),
 ];
 
 /// Fails when a crate of the workspace depends against the tables above.

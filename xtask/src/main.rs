@@ -8,6 +8,7 @@ mod codegen;
 mod command;
 mod deps;
 mod golden;
+mod images;
 mod k8s;
 mod lint;
 mod test;
@@ -52,6 +53,13 @@ enum Task {
     Golden,
     /// Build a real Kubernetes for the tests from Go modules (`cargo xtask test` does it too)
     K8s,
+    /// Build the container images, load them into a runtime or push them (`--help` lists the options)
+    #[command(disable_help_flag = true)]
+    Images {
+        /// Options of `llmd-images`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Measure the engine and what the path before it adds, or the controller
     Bench {
         #[command(subcommand)]
@@ -69,6 +77,7 @@ fn main() -> ExitCode {
         Task::Codegen { check } => exit_code(codegen::run(check)),
         Task::Golden => exit_code(golden::run()),
         Task::K8s => exit_code(k8s::ensure_built().map(|bin| command::say(&bin.display().to_string()))),
+        Task::Images { args } => exit_code(images::run(&args)),
         Task::Bench { what } => exit_code(bench::run(what.unwrap_or(bench::Bench::Engine))),
         Task::Ci => ci(),
     }

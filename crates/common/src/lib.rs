@@ -4,6 +4,8 @@
 //! crate: it depends on no other workspace crate.
 
 pub mod admin;
+#[cfg(target_env = "musl")]
+mod allocator;
 pub mod backoff;
 pub mod build_info;
 pub mod flag_value;
