@@ -62,11 +62,6 @@ app.kubernetes.io/component: epp
 {{- if and $router.epp.pluginsConfig (hasKey $router.epp.pluginsCustomConfig $router.epp.pluginsConfigFile) -}}
 {{- fail (printf "router.epp.pluginsConfig and router.epp.pluginsCustomConfig both give %s: keep one" $router.epp.pluginsConfigFile) -}}
 {{- end -}}
-{{- range $key := list "inferenceExtension" "inferenceObjectives" "experimentalHttpRoute" -}}
-{{- if hasKey $.Values $key -}}
-{{- fail (printf "%s was a value of the charts before llm-d-router: move it below router, see the README" $key) -}}
-{{- end -}}
-{{- end -}}
 {{- end -}}
 
 {{/* requests and limits of a container: those given, else by profile. */}}
