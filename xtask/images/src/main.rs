@@ -20,6 +20,8 @@ mod platform;
 mod push;
 mod report;
 mod sbom;
+#[cfg(test)]
+mod smoke;
 mod tree;
 
 use std::fs;

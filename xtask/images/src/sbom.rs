@@ -52,7 +52,7 @@ pub(crate) fn document(
     let others = [
         other("rust-std", &toolchain.rust, "MIT OR Apache-2.0", "https://github.com/rust-lang/rust"),
         other("musl", "NOASSERTION", "MIT", "https://musl.libc.org"),
-        authorities(metadata, checksums),
+        authorities(metadata, checksums)?,
     ];
     let packages: Vec<Value> = crates.chain(others.clone()).collect();
 
@@ -169,9 +169,9 @@ fn other(name: &str, version: &str, licence: &str, from: &str) -> Value {
 }
 
 /// The certificates lie beside the program, not in it, so no program depends on their crate.
-fn authorities(metadata: &Metadata, checksums: &Checksums) -> Value {
+fn authorities(metadata: &Metadata, checksums: &Checksums) -> Result<Value> {
     let package = metadata.packages.iter().find(|it| it.name.as_str() == "webpki-root-certs");
-    package.map_or(Value::Null, |it| crate_entry(it, checksums))
+    Ok(crate_entry(package.context("webpki-root-certs is not in the workspace")?, checksums))
 }
 
 fn relation(from: &str, kind: &str, to: &str) -> Value {
