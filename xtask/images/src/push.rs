@@ -59,7 +59,10 @@ impl Registry {
         index: &Blob,
         images: &[Image],
     ) -> Result<Reference> {
-        let repository = self.folder.as_ref().map_or(name.to_owned(), |folder| format!("{folder}/{name}"));
+        let repository = match &self.folder {
+            Some(folder) => format!("{folder}/{name}"),
+            None => name.to_owned(),
+        };
         let to = Reference::with_tag(self.host.clone(), repository, tag.to_owned());
         let authenticated = self.client.auth(&to, &self.auth, RegistryOperation::Push).await;
         authenticated.with_context(|| format!("{} refuses to be pushed to", self.host))?;

@@ -56,7 +56,7 @@ pub(crate) fn document(
     ];
     let packages: Vec<Value> = crates.chain(others.clone()).collect();
 
-    let root = spdx_id(&metadata[&graph.root]);
+    let root = spdx_id(&metadata[graph.root]);
     let described = relation("SPDXRef-DOCUMENT", "DESCRIBES", &root);
     let edges = graph
         .edges
@@ -141,7 +141,7 @@ fn crate_entry(package: &Package, checksums: &Checksums) -> Value {
         "downloadLocation": download,
         "filesAnalyzed": false,
         "licenseConcluded": "NOASSERTION",
-        "licenseDeclared": package.license.as_deref().map_or("NOASSERTION".to_owned(), spdx_licence),
+        "licenseDeclared": package.license.as_deref().map_or_else(|| "NOASSERTION".to_owned(), spdx_licence),
         "copyrightText": "NOASSERTION",
         "externalRefs": [{
             "referenceCategory": "PACKAGE-MANAGER",
