@@ -52,7 +52,14 @@ enum Task {
     /// Regenerate the reference fixtures with Python's transformers
     Golden,
     /// Build a real Kubernetes for the tests from Go modules (`cargo xtask test` does it too)
-    K8s,
+    K8s {
+        /// How much of it
+        #[arg(long, value_enum, default_value = "kwok")]
+        level: k8s::Level,
+        /// Further controllers, as `lws,gateway`
+        #[arg(long, value_enum, value_delimiter = ',')]
+        add: Vec<k8s::Addition>,
+    },
     /// Build the container images, load them into a runtime or push them (`--help` lists the options)
     #[command(disable_help_flag = true)]
     Images {
@@ -76,7 +83,9 @@ fn main() -> ExitCode {
         Task::Lint => exit_code(lint::run()),
         Task::Codegen { check } => exit_code(codegen::run(check)),
         Task::Golden => exit_code(golden::run()),
-        Task::K8s => exit_code(k8s::ensure_built().map(|bin| command::say(&bin.display().to_string()))),
+        Task::K8s { level, add } => {
+            exit_code(k8s::build(level, &add).map(|bin| command::say(&bin.display().to_string())))
+        }
         Task::Images { args } => exit_code(images::run(&args)),
         Task::Bench { what } => exit_code(bench::run(what.unwrap_or(bench::Bench::Engine))),
         Task::Ci => ci(),
