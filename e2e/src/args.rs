@@ -1,6 +1,7 @@
 //! What the environment of a test run says.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -35,4 +36,21 @@ pub fn programs() -> anyhow::Result<PathBuf> {
 pub fn target() -> anyhow::Result<PathBuf> {
     let programs = programs()?;
     Ok(programs.parent().context("a profile's folder lies in the target folder")?.to_path_buf())
+}
+
+/// Whether a program of this name is on `PATH`.
+#[must_use]
+pub fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// `PATH` with `folder` before everything else.
+///
+/// # Errors
+/// When the folder's name holds a colon.
+pub fn path_beginning_with(folder: &Path) -> anyhow::Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_path_buf()).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).with_context(|| format!("{} cannot be on PATH", folder.display()))
 }

@@ -1,8 +1,11 @@
 //! A throw-away Kubernetes of one test run: etcd and kube-apiserver, and where the programs are there the
-//! controller manager, the scheduler and a fake node that runs every pod in name only.
+//! controller manager, the scheduler and a node: a fake one that runs every pod in name only, or a real one.
 //!
-//! Everything listens on loopback and lives in a temporary folder. Dropping the cluster ends its processes.
+//! Everything listens on loopback (with a real node: on its link to this machine) and lives in a temporary folder.
+//! Dropping the cluster ends its processes.
 
+use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,11 +16,17 @@ use tempfile::TempDir;
 mod audit;
 mod credentials;
 mod kubectl;
+mod machine;
+mod network;
+mod node;
 
 pub use audit::Write;
+pub use node::load;
 
-use crate::args::kubernetes_programs;
+use crate::args::{kubernetes_programs, path_beginning_with};
+use crate::kubectl::Kubectl;
 use credentials::Credentials;
+use machine::Machine;
 
 /// User name of the controller under test.
 pub const CONTROLLER: &str = "llmd-controller";
@@ -33,6 +42,41 @@ pub enum Level {
     ControlPlane,
     /// Deployments make pods, pods become ready at once on a fake node with 8 GPUs, owners are collected.
     FakeNode,
+    /// Pods run, with addresses, Services, DNS and volumes. Needs root; one at a time on a machine.
+    Node,
+}
+
+impl Level {
+    /// The programs that it needs.
+    fn programs(self) -> Vec<&'static str> {
+        let mut programs = vec!["etcd", "kube-apiserver", "kubectl"];
+        if self != Self::ControlPlane {
+            programs.extend(["kube-controller-manager", "kube-scheduler"]);
+        }
+        match self {
+            Self::ControlPlane => {}
+            Self::FakeNode => programs.push("kwok"),
+            Self::Node => programs.extend(node::PROGRAMS),
+        }
+        programs
+    }
+
+    /// The level of `cargo xtask k8s` that builds them.
+    const fn build(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "control-plane",
+            Self::FakeNode => "kwok",
+            Self::Node => "node",
+        }
+    }
+
+    /// Where the API server listens: where its clients are.
+    const fn address(self) -> Ipv4Addr {
+        match self {
+            Self::ControlPlane | Self::FakeNode => Ipv4Addr::LOCALHOST,
+            Self::Node => network::HOST,
+        }
+    }
 }
 
 /// A running cluster.
@@ -40,10 +84,14 @@ pub enum Level {
 pub struct Cluster {
     dir: TempDir,
     bin: PathBuf,
+    level: Level,
     port: u16,
     credentials: Credentials,
     /// Started last, ended first.
     processes: Vec<(&'static str, Child)>,
+    /// Held by a cluster with a real node.
+    machine: Option<Machine>,
+    is_kept: bool,
 }
 
 impl Cluster {
@@ -53,27 +101,65 @@ impl Cluster {
     /// When a process of it ends or is not ready in time.
     pub fn start(level: Level) -> Result<Result<Self, String>> {
         let bin = kubernetes_programs()?;
-        let programs: &[&str] = match level {
-            Level::ControlPlane => &["etcd", "kube-apiserver", "kubectl"],
-            Level::FakeNode => {
-                &["etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok"]
-            }
-        };
-        if let Some(missing) = programs.iter().find(|name| !bin.join(name).exists()) {
-            return Ok(Err(format!("no {missing} in {}: `cargo xtask k8s` builds it", bin.display())));
+        if let Some(missing) = level.programs().iter().find(|name| !bin.join(name).exists()) {
+            let build = level.build();
+            return Ok(Err(format!(
+                "no {missing} in {}: `cargo xtask k8s --level {build}` builds it",
+                bin.display()
+            )));
         }
-        let dir = TempDir::new()?;
+        let machine = match level {
+            Level::ControlPlane | Level::FakeNode => None,
+            Level::Node => match Machine::claim()? {
+                Ok(machine) => Some(machine),
+                Err(reason) => return Ok(Err(reason)),
+            },
+        };
+        let dir = machine.as_ref().map_or_else(TempDir::new, Machine::folder)?;
         let port = free_port()?;
-        let credentials = Credentials::make(dir.path(), port)?;
+        let credentials = Credentials::make(dir.path(), &server(level, port))?;
         audit::write_policy(dir.path())?;
-        let mut cluster = Self { dir, bin, port, credentials, processes: Vec::new() };
+        let processes = Vec::new();
+        let mut cluster = Self { dir, bin, level, port, credentials, processes, machine, is_kept: false };
+        if level == Level::Node {
+            network::make()?;
+        }
         cluster.start_etcd().and_then(|peer| cluster.start_api_server(peer))?;
         cluster.wait_until("kube-apiserver is ready", &["get", "--raw", "/readyz"])?;
-        if level == Level::FakeNode {
+        if level != Level::ControlPlane {
             cluster.start_controllers()?;
-            cluster.start_fake_node()?;
+        }
+        match level {
+            Level::ControlPlane => {}
+            Level::FakeNode => cluster.start_fake_node()?,
+            Level::Node => cluster.start_real_node()?,
         }
         Ok(Ok(cluster))
+    }
+
+    /// Kubeconfig and programs of a cluster with a real node that an earlier run kept on this machine, if its API
+    /// server is ready.
+    ///
+    /// # Errors
+    /// When the folder of programs is unknown.
+    pub fn kept() -> Result<Option<Kubectl>> {
+        let Some(folder) = machine::existing_folder() else { return Ok(None) };
+        let kubectl = Kubectl::new(&kubernetes_programs()?, &folder.join("admin.conf"), &folder);
+        Ok(kubectl.run(&["get", "--raw", "/readyz", "--request-timeout=5s"]).is_ok().then_some(kubectl))
+    }
+
+    /// Removes whatever a cluster with a real node left on this machine, running or not.
+    ///
+    /// # Errors
+    /// When something stays.
+    pub fn clear() -> Result<()> {
+        machine::clear()
+    }
+
+    /// Lets a cluster with a real node outlive this value and this process; [`Self::clear`] removes it.
+    pub fn keep(mut self) {
+        self.is_kept = true;
+        self.dir.disable_cleanup(true);
     }
 
     /// Kubeconfig of the cluster's administrator.
@@ -88,10 +174,10 @@ impl Cluster {
         self.dir.path().join("llmd-controller.conf")
     }
 
-    /// `https://127.0.0.1:PORT` of the API server.
+    /// `https://ADDRESS:PORT` of the API server.
     #[must_use]
     pub fn server(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+        server(self.level, self.port)
     }
 
     /// A folder that goes with the cluster.
@@ -164,12 +250,20 @@ impl Cluster {
         let (server, client) = (self.credentials.files("apiserver"), self.credentials.files("etcd"));
         let (ca, accounts) = (self.credentials.ca(), self.credentials.service_accounts());
         let path = |it: &Path| it.display().to_string();
+        // Loopback cannot be an endpoint of the `kubernetes` Service.
+        let reconciler = if self.level == Level::Node { "lease" } else { "none" };
+        let kubelet = self.credentials.files("admin");
         let arguments: Vec<String> = [
-            ("bind-address", "127.0.0.1".to_owned()),
-            ("advertise-address", "10.243.0.1".to_owned()),
-            ("endpoint-reconciler-type", "none".to_owned()),
+            ("bind-address", self.level.address().to_string()),
+            ("advertise-address", network::HOST.to_string()),
+            ("endpoint-reconciler-type", reconciler.to_owned()),
             ("secure-port", self.port.to_string()),
-            ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
+            ("service-cluster-ip-range", network::SERVICES.to_owned()),
+            ("enable-aggregator-routing", "true".to_owned()),
+            ("enable-admission-plugins", "NodeRestriction".to_owned()),
+            ("kubelet-client-certificate", path(&kubelet.certificate)),
+            ("kubelet-client-key", path(&kubelet.key)),
+            ("kubelet-preferred-address-types", "InternalIP".to_owned()),
             ("etcd-servers", format!("https://127.0.0.1:{etcd}")),
             ("etcd-cafile", path(&ca)),
             ("etcd-certfile", path(&client.certificate)),
@@ -177,7 +271,7 @@ impl Cluster {
             ("tls-cert-file", path(&server.certificate)),
             ("tls-private-key-file", path(&server.key)),
             ("client-ca-file", path(&ca)),
-            ("authorization-mode", "RBAC".to_owned()),
+            ("authorization-mode", "Node,RBAC".to_owned()),
             ("anonymous-auth", "false".to_owned()),
             ("service-account-issuer", "https://kubernetes.default.svc.cluster.local".to_owned()),
             ("service-account-signing-key-file", path(&accounts.key)),
@@ -243,8 +337,19 @@ impl Cluster {
 
     fn spawn(&mut self, name: &'static str, arguments: &[String]) -> Result<()> {
         let log = std::fs::File::options().append(true).create(true).open(self.log(name))?;
-        let process = Command::new(self.bin.join(name))
+        let program = self.bin.join(name);
+        let mut command = if node::is_inside(self.level, name) {
+            network::inside(&program.display().to_string())
+        } else {
+            Command::new(&program)
+        };
+        if self.level == Level::Node {
+            // The terminal's signals are for who holds the cluster, which takes more down than processes.
+            command.process_group(0);
+        }
+        let process = command
             .args(arguments)
+            .env("PATH", path_beginning_with(&self.bin)?)
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -261,9 +366,15 @@ impl Cluster {
 
     /// Waits for a kubectl command to succeed.
     fn wait_until(&mut self, what: &str, arguments: &[&str]) -> Result<()> {
+        let kubectl = self.client();
+        self.wait_for(what, || kubectl.run(arguments).map(drop))
+    }
+
+    /// Waits for something to succeed while all processes run.
+    fn wait_for(&mut self, what: &str, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
         let start = Instant::now();
         loop {
-            let Err(error) = self.kubectl(arguments) else { return Ok(()) };
+            let Err(error) = attempt() else { return Ok(()) };
             let logs: Vec<_> = self.processes.iter().map(|(name, _)| (*name, self.log(name))).collect();
             for (name, process) in &mut self.processes {
                 if let Some(status) = process.try_wait()? {
@@ -283,10 +394,17 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         // Nothing here is worth a graceful end: the state goes with the folder.
         for (_, process) in self.processes.iter_mut().rev() {
             let _ = process.kill();
             let _ = process.wait();
+        }
+        if self.machine.is_some() {
+            // What cannot be removed now is tried again by the next run.
+            let _ = machine::clear();
         }
     }
 }
@@ -303,6 +421,10 @@ status:
   capacity: {cpu: "4000", memory: 64Ti, pods: "5000", ephemeral-storage: 64Ti, nvidia.com/gpu: "512"}
   allocatable: {cpu: "4000", memory: 64Ti, pods: "5000", ephemeral-storage: 64Ti, nvidia.com/gpu: "512"}
 "#;
+
+fn server(level: Level, port: u16) -> String {
+    format!("https://{}:{port}", level.address())
+}
 
 /// A port that was free a moment ago.
 ///

@@ -7,6 +7,7 @@ pub mod client;
 pub mod cluster;
 pub mod golden;
 pub mod installation;
+pub mod kubectl;
 pub mod metrics;
 pub mod process;
 pub mod relay;

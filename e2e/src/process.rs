@@ -51,7 +51,11 @@ pub fn n_open_files(pid: u32) -> Result<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
-fn all() -> Result<impl Iterator<Item = u32>> {
+/// The ids of all processes.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub fn all() -> Result<impl Iterator<Item = u32>> {
     Ok(std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Files {
 }
 
 /// File name, common name and organisation of each certificate. Organisations are groups to RBAC.
-const CERTIFICATES: [(&str, &str, &str); 6] = [
+const CERTIFICATES: [(&str, &str, &str); 8] = [
     ("apiserver", "kube-apiserver", "k8s"),
     ("etcd", "etcd", "k8s"),
     ("admin", "admin", "system:masters"),
@@ -31,13 +31,29 @@ const CERTIFICATES: [(&str, &str, &str); 6] = [
     ("llmd-controller", super::CONTROLLER, "llmd"),
     ("controller-manager", "system:kube-controller-manager", "k8s"),
     ("scheduler", "system:kube-scheduler", "k8s"),
+    ("kubelet", "system:node:node-0", "system:nodes"),
+    ("kube-proxy", "system:kube-proxy", "k8s"),
 ];
 /// Who logs in with a kubeconfig.
-const USERS: [&str; 4] = ["admin", "llmd-controller", "controller-manager", "scheduler"];
+const USERS: [&str; 6] =
+    ["admin", "llmd-controller", "controller-manager", "scheduler", "kubelet", "kube-proxy"];
+/// By which clients call the API server or the kubelet.
+const NAMES: [&str; 10] = [
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+    super::node::NAME,
+    "127.0.0.1",
+    "10.96.0.1",
+    "10.243.0.1",
+    "10.243.0.2",
+];
 
 impl Credentials {
-    /// Makes everything for an API server on `port` of loopback.
-    pub(super) fn make(folder: &Path, port: u16) -> Result<Self> {
+    /// Makes everything for the API server with this URL.
+    pub(super) fn make(folder: &Path, server: &str) -> Result<Self> {
         let it = Self { folder: folder.to_path_buf() };
         let key = KeyPair::generate()?;
         let params = authority();
@@ -50,7 +66,7 @@ impl Credentials {
         let accounts = KeyPair::generate()?;
         it.write("service-accounts", &accounts.public_key_pem(), &accounts)?;
         for user in USERS {
-            fs::write(folder.join(format!("{user}.conf")), it.kubeconfig(user, port))?;
+            fs::write(folder.join(format!("{user}.conf")), it.kubeconfig(user, server))?;
         }
         Ok(it)
     }
@@ -76,12 +92,12 @@ impl Credentials {
         Ok(())
     }
 
-    fn kubeconfig(&self, user: &str, port: u16) -> String {
+    fn kubeconfig(&self, user: &str, server: &str) -> String {
         let (ca, files) = (self.ca(), self.files(user));
         let (ca, certificate, key) = (ca.display(), files.certificate.display(), files.key.display());
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: k8s\n\
-             clusters: [{{name: k8s, cluster: {{server: 'https://127.0.0.1:{port}', certificate-authority: '{ca}'}}}}]\n\
+             clusters: [{{name: k8s, cluster: {{server: '{server}', certificate-authority: '{ca}'}}}}]\n\
              users: [{{name: {user}, user: {{client-certificate: '{certificate}', client-key: '{key}'}}}}]\n\
              contexts: [{{name: k8s, context: {{cluster: k8s, user: {user}}}}}]\n"
         )
@@ -97,9 +113,7 @@ fn authority() -> CertificateParams {
 }
 
 fn leaf(common_name: &str, organisation: &str) -> Result<CertificateParams> {
-    let names =
-        ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "10.96.0.1"];
-    let mut params = CertificateParams::new(names.map(str::to_owned))?;
+    let mut params = CertificateParams::new(NAMES.map(str::to_owned))?;
     params.distinguished_name = name(common_name, organisation);
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
