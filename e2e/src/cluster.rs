@@ -94,6 +94,14 @@ pub struct Cluster {
     is_kept: bool,
 }
 
+/// A running cluster with a real node that an earlier run left on purpose.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its administrator's kubectl.
+    pub kubectl: Kubectl,
+    _machine: Machine,
+}
+
 impl Cluster {
     /// Starts a cluster, or says why this machine cannot have one (`Ok(Err(reason))`).
     ///
@@ -137,15 +145,17 @@ impl Cluster {
         Ok(Ok(cluster))
     }
 
-    /// Kubeconfig and programs of a cluster with a real node that an earlier run kept on this machine, if its API
-    /// server is ready.
+    /// The cluster with a real node that an earlier run kept on this machine, if its API server is ready and no
+    /// other run has it.
     ///
     /// # Errors
     /// When the folder of programs is unknown.
-    pub fn kept() -> Result<Option<Kubectl>> {
+    pub fn kept() -> Result<Option<Kept>> {
         let Some(folder) = machine::existing_folder() else { return Ok(None) };
+        let Ok(machine) = Machine::lock()? else { return Ok(None) };
         let kubectl = Kubectl::new(&kubernetes_programs()?, &folder.join("admin.conf"), &folder);
-        Ok(kubectl.run(&["get", "--raw", "/readyz", "--request-timeout=5s"]).is_ok().then_some(kubectl))
+        let is_ready = kubectl.run(&["get", "--raw", "/readyz", "--request-timeout=5s"]).is_ok();
+        Ok(is_ready.then_some(Kept { kubectl, _machine: machine }))
     }
 
     /// Removes whatever a cluster with a real node left on this machine, running or not.

@@ -35,6 +35,12 @@ impl Kubectl {
         &self.kubeconfig
     }
 
+    /// The folder of what is remembered between calls.
+    #[must_use]
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
     /// Runs kubectl; returns what it printed.
     ///
     /// # Errors

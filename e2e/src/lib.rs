@@ -5,10 +5,14 @@
 pub mod args;
 pub mod client;
 pub mod cluster;
+pub mod command;
 pub mod golden;
+pub mod helm;
 pub mod installation;
 pub mod kubectl;
 pub mod metrics;
 pub mod process;
+pub mod provider;
 pub mod relay;
+pub mod skip;
 pub mod stack;

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::network;
 use crate::args::is_on_path;
+use crate::command::output;
 use crate::process;
 
 /// Sockets and the container runtime's state. Short, because the path of a socket is limited to 107 bytes.
@@ -61,22 +62,31 @@ impl Machine {
         if let Some(reason) = reason_against() {
             return Ok(Err(reason));
         }
-        let lock = File::create(LOCK).with_context(|| format!("cannot make {LOCK}"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Ok(Err("another run has a real node on this machine".to_owned()));
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).context("cannot lock the real node's places");
-            }
-        }
+        let machine = match Self::lock()? {
+            Ok(machine) => machine,
+            Err(reason) => return Ok(Err(reason)),
+        };
         clear()?;
         let another = process::all()?.find(|&pid| name_of(pid).as_deref() == Some("kubelet"));
         if let Some(pid) = another {
             return Ok(Err(format!("another kubelet runs on this machine (process {pid})")));
         }
-        Ok(Ok(Self { _lock: lock }))
+        Ok(Ok(machine))
+    }
+
+    /// Takes the machine as it is, or says who has it.
+    ///
+    /// # Errors
+    /// When there can be no lock.
+    pub(super) fn lock() -> Result<Result<Self, String>> {
+        let lock = File::create(LOCK).with_context(|| format!("cannot make {LOCK}"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Ok(Self { _lock: lock })),
+            Err(TryLockError::WouldBlock) => {
+                Ok(Err("another run has a real node on this machine".to_owned()))
+            }
+            Err(TryLockError::Error(error)) => Err(error).context("cannot lock the real node's places"),
+        }
     }
 
     /// A new folder for the cluster.
@@ -187,7 +197,7 @@ fn is_in(pid: u32, containers: &[String]) -> bool {
 fn unmount() -> Result<()> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mounts")?;
     for target in mounted_below(&mounts, &[RUN, DATA]) {
-        network::succeed(Command::new("umount").args(["--lazy", target]))?;
+        output(Command::new("umount").args(["--lazy", target]))?;
     }
     Ok(())
 }

@@ -6,7 +6,9 @@
 use std::net::Ipv4Addr;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
+
+use crate::command::output;
 
 /// Name of the namespace and of the end of the veth pair on this side.
 pub(super) const NAME: &str = "llmd-e2e";
@@ -50,7 +52,7 @@ pub(super) fn make() -> Result<()> {
     // Never taken: kube-proxy rewrites the destination, but only of packets that have a route.
     ip(&["-n", NAME, "route", "add", SERVICES, "via", &host])?;
     let settings = ["net.ipv4.ip_forward=1", "net.bridge.bridge-nf-call-iptables=1"];
-    succeed(inside("sysctl").arg("-qw").args(settings))
+    output(inside("sysctl").arg("-qw").args(settings)).map(drop)
 }
 
 /// Removes the namespace; the veth pair, the routes, the bridge and the iptables rules go with it.
@@ -62,13 +64,5 @@ pub(super) fn remove() -> Result<()> {
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
-    succeed(Command::new("ip").args(arguments))
-}
-
-/// Runs a command to its end.
-pub(super) fn succeed(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?} failed ({}): {}", output.status, errors.trim());
-    Ok(())
+    output(Command::new("ip").args(arguments)).map(drop)
 }

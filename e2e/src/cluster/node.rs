@@ -11,6 +11,7 @@ use anyhow::Result;
 
 use super::machine::RUN;
 use super::{Cluster, Level, network};
+use crate::command::output;
 
 mod settings;
 
@@ -45,7 +46,7 @@ pub(super) fn socket() -> String {
 pub fn load(bin: &Path, archive: &Path) -> Result<()> {
     let socket = socket();
     let arguments = ["--address", &socket, "--namespace", "k8s.io", "images", "import"];
-    network::succeed(Command::new(bin.join("ctr")).args(arguments).arg(archive))
+    output(Command::new(bin.join("ctr")).args(arguments).arg(archive)).map(drop)
 }
 
 impl Cluster {
@@ -70,7 +71,7 @@ impl Cluster {
         self.spawn("containerd", &[format!("--config={}", config.display()), "--log-level=info".to_owned()])?;
         let mut asked = Command::new(self.bin.join("ctr"));
         asked.args(["--address", &socket(), "version"]);
-        self.wait_for("containerd answers", || network::succeed(&mut asked))?;
+        self.wait_for("containerd answers", || output(&mut asked).map(drop))?;
         let images = self.bin.with_file_name("images");
         load(&self.bin, &images.join("pause.tar"))?;
         load(&self.bin, &images.join("coredns.tar"))

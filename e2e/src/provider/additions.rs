@@ -1,0 +1,135 @@
+//! Controllers that the stories want in a cluster, by their own Helm charts and with images built here.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::Provider;
+use crate::helm::helm;
+use crate::skip::skip;
+
+/// After this long a controller that was just installed is broken.
+const READY_DEADLINE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(250);
+
+/// A further controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addition {
+    /// The controller of LeaderWorkerSets.
+    Lws,
+    /// Envoy Gateway with the GatewayClass `envoy`.
+    Gateway,
+}
+
+impl Addition {
+    /// The kind of objects by which it is recognised, as `kubectl get crd` knows it.
+    const fn crd(self) -> &'static str {
+        match self {
+            Self::Lws => "leaderworkersets.leaderworkerset.x-k8s.io",
+            Self::Gateway => "gatewayclasses.gateway.networking.k8s.io",
+        }
+    }
+
+    const fn chart(self) -> &'static str {
+        match self {
+            Self::Lws => "lws",
+            Self::Gateway => "gateway-helm",
+        }
+    }
+
+    const fn images(self) -> &'static [&'static str] {
+        match self {
+            Self::Lws => &["lws.tar"],
+            Self::Gateway => &["envoy.tar", "envoy-gateway.tar"],
+        }
+    }
+
+    const fn namespace(self) -> &'static str {
+        match self {
+            Self::Lws => "lws-system",
+            Self::Gateway => "envoy-gateway-system",
+        }
+    }
+
+    const fn values(self) -> &'static str {
+        match self {
+            Self::Lws => {
+                "image.manager.repository=localhost/lws,image.manager.tag=1,image.manager.pullPolicy=Never,\
+                 resources.requests.cpu=50m,resources.requests.memory=64Mi"
+            }
+            Self::Gateway => {
+                "global.images.envoyProxy.image=localhost/envoy:1,\
+                 config.envoyGateway.extensionApis.enableEnvoyPatchPolicy=true,\
+                 config.envoyGateway.extensionApis.enableBackend=true"
+            }
+        }
+    }
+}
+
+/// Installs a controller and waits until it works. One that is installed stays as it is.
+///
+/// # Errors
+/// When it does not come up; a [`crate::skip::Skip`] when it is not built, or the cluster takes no image archives and
+/// does not have it.
+pub fn install(provider: &dyn Provider, addition: Addition) -> Result<()> {
+    let kubectl = provider.kubectl();
+    let release = addition.chart();
+    let has_crd = kubectl.run(&["get", "crd", addition.crd(), "--ignore-not-found", "-o", "name"])?;
+    let is_installed = helm(kubectl, &["status", release, "-n", addition.namespace()]).is_ok();
+    if is_installed || (!provider.takes_archives() && !has_crd.trim().is_empty()) {
+        return Ok(());
+    }
+    let place = kubectl.bin().parent().context("the folder of programs lies in another")?;
+    let chart = place.join("charts").join(addition.chart());
+    if !chart.exists() {
+        return skip(format!("no {}: `cargo xtask k8s --add lws,gateway` builds it", chart.display()));
+    }
+    for image in addition.images() {
+        provider.load(&place.join("images").join(image))?;
+    }
+    // The charts bring CRDs; theirs win over ones that are there already.
+    let chart = chart.display().to_string();
+    let arguments =
+        ["upgrade", "--install", release, &chart, "-n", addition.namespace(), "--create-namespace"];
+    let how =
+        ["--take-ownership", "--force-conflicts", "--wait", "--timeout=180s", "--set", addition.values()];
+    helm(kubectl, &[arguments.as_slice(), how.as_slice()].concat())?;
+    match addition {
+        // Its pod counts as ready before its webhooks listen.
+        Addition::Lws => wait_for("the webhooks of LeaderWorkerSet answer", || try_lws(provider)),
+        Addition::Gateway => {
+            kubectl.apply(include_str!("../../k8s/gateway.yaml"))?;
+            let accepted = ["wait", "--for=condition=Accepted", "--timeout=1s", "gatewayclass/envoy"];
+            wait_for("the GatewayClass envoy is accepted", || kubectl.run(&accepted).map(drop))
+        }
+    }
+}
+
+/// Has a LeaderWorkerSet admitted without making it.
+fn try_lws(provider: &dyn Provider) -> Result<()> {
+    let object = json!({
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": "LeaderWorkerSet",
+        "metadata": { "name": "try", "namespace": "default" },
+        "spec": { "leaderWorkerTemplate": {
+            "size": 1,
+            "workerTemplate": { "spec": { "containers": [{ "name": "main", "image": "none" }] } },
+        } },
+    });
+    let arguments = ["apply", "--dry-run=server", "-f", "-"];
+    provider.kubectl().run_with_input(&arguments, &object.to_string()).map(drop)
+}
+
+fn wait_for(what: &str, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(error) if start.elapsed() > READY_DEADLINE => {
+                return Err(error).with_context(|| format!("not after {READY_DEADLINE:?}: {what}"));
+            }
+            Err(_) => std::thread::sleep(POLL),
+        }
+    }
+}
