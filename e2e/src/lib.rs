@@ -6,6 +6,7 @@ pub mod args;
 pub mod client;
 pub mod cluster;
 pub mod command;
+pub mod diagnostics;
 pub mod golden;
 pub mod helm;
 pub mod installation;

@@ -1,0 +1,104 @@
+//! Delivery stories: what an operator gets who installs llmd into a cluster whose pods run.
+//!
+//! `cargo xtask e2e` builds what they need and becomes this program. The stories run one after another, in the order
+//! in which a reader would tell them, against one cluster.
+
+#![expect(clippy::print_stdout, reason = "stories report what they saw")]
+
+mod gateway;
+mod hello;
+mod lws;
+mod options;
+mod report;
+mod run;
+mod smoke;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use llmd_e2e::provider::Choice;
+use tokio::signal::unix::{SignalKind, signal};
+
+use options::Options;
+use world::World;
+
+/// One thing that must hold, told against a cluster.
+struct Story {
+    name: &'static str,
+    /// What holds when it passes.
+    says: &'static str,
+    tell: fn(&World) -> Result<()>,
+}
+
+/// In the order in which they are told.
+const STORIES: [Story; 3] = [
+    Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
+    Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
+    Story { name: "gateway", says: "a Gateway answers by its route", tell: gateway::story },
+];
+
+/// Why the main thread goes on.
+enum Event {
+    Ended(Result<bool>),
+    Interrupted,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let choice = options.choice();
+    if options.down {
+        return exit_code(choice.clear().map(|()| true));
+    }
+    // One place for each sender: neither waits.
+    let (events, event) = sync_channel(2);
+    let stories = events.clone();
+    std::thread::spawn(move || {
+        // The main thread receives until the process ends.
+        let _ = stories.send(Event::Ended(run::run(&options)));
+    });
+    std::thread::spawn(move || interrupted(&events));
+    match event.recv() {
+        Ok(Event::Ended(done)) => exit_code(done),
+        Ok(Event::Interrupted) => interrupt(&choice),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Tells the main thread of the first SIGINT or SIGTERM.
+fn interrupted(events: &SyncSender<Event>) {
+    let waited = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
+        runtime.block_on(async {
+            let mut terminated = signal(SignalKind::terminate())?;
+            tokio::select! {
+                it = tokio::signal::ctrl_c() => it,
+                _ = terminated.recv() => Ok(()),
+            }
+        })
+    });
+    if let Ok(Ok(())) = waited {
+        let _ = events.send(Event::Interrupted);
+    }
+}
+
+/// The cluster goes, whatever the stories are doing.
+fn interrupt(choice: &Choice) -> ExitCode {
+    println!("interrupted: taking the cluster down");
+    match choice.clear().context("the cluster is not down") {
+        Ok(()) => ExitCode::from(130),
+        Err(error) => exit_code(Err(error)),
+    }
+}
+
+fn exit_code(passed: Result<bool>) -> ExitCode {
+    match passed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

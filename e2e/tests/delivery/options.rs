@@ -1,0 +1,59 @@
+//! The command line, as `cargo xtask e2e` passes it on.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use llmd_e2e::provider::Choice;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask e2e")]
+pub(crate) struct Options {
+    /// Where the cluster comes from
+    #[arg(long, value_enum, default_value = "node")]
+    provider: Provider,
+    /// Use the cluster of this file instead; its images come from --registry
+    #[arg(long, value_name = "PATH", conflicts_with = "provider", requires = "registry")]
+    kubeconfig: Option<PathBuf>,
+    /// Only stories whose name holds this
+    #[arg(long, value_name = "STORY", default_value = "")]
+    pub(crate) filter: String,
+    /// Leave the cluster up, and use the one that was left up
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Take the cluster down that was left up, and do nothing else
+    #[arg(long)]
+    pub(crate) down: bool,
+    /// Write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Take llmd's images from this registry, as `registry.example/team`
+    #[arg(long, value_name = "REGISTRY")]
+    pub(crate) registry: Option<String>,
+    /// Tag of llmd's images in the registry
+    #[arg(long, value_name = "TAG", default_value = "dev")]
+    pub(crate) tag: String,
+    /// Load llmd's image archives from this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) images: Option<PathBuf>,
+    /// Where diagnostics of failed stories go
+    #[arg(long, value_name = "FOLDER", default_value = "target/e2e")]
+    pub(crate) diagnostics: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Provider {
+    /// A real node on this machine; needs root
+    Node,
+    /// kind; needs a container engine that runs privileged containers
+    Kind,
+}
+
+impl Options {
+    pub(crate) fn choice(&self) -> Choice {
+        match (&self.kubeconfig, self.provider) {
+            (Some(path), _) => Choice::Kubeconfig(path.clone()),
+            (None, Provider::Node) => Choice::Node,
+            (None, Provider::Kind) => Choice::Kind,
+        }
+    }
+}

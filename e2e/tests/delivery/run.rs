@@ -1,0 +1,80 @@
+//! Brings the cluster up, tells the stories, and reports.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use llmd_e2e::diagnostics;
+use llmd_e2e::skip::Skip;
+
+use crate::options::Options;
+use crate::report::{Outcome, Report};
+use crate::world::World;
+use crate::{STORIES, Story};
+
+/// Whether no story failed.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let stories: Vec<&Story> = STORIES.iter().filter(|it| it.name.contains(&options.filter)).collect();
+    anyhow::ensure!(!stories.is_empty(), "--filter: no story's name holds {:?}", options.filter);
+    let mut report = Report::default();
+    let start = Instant::now();
+    match options.choice().start(options.keep) {
+        Ok(provider) => {
+            println!(
+                "the cluster is up after {:.1} s: {}",
+                start.elapsed().as_secs_f64(),
+                kubeconfig(&*provider)
+            );
+            let world = World::new(provider, options)?;
+            for story in stories {
+                let begun = Instant::now();
+                let outcome = tell(story, &world, options);
+                report.add(story.name, story.says, begun.elapsed(), outcome);
+            }
+            if options.keep {
+                world.keep();
+            }
+        }
+        Err(error) => {
+            let outcome = outcome(Err(error.context("the cluster does not come up")));
+            report.add("cluster", "a cluster comes up", start.elapsed(), outcome.clone());
+            for story in stories {
+                let reason = Outcome::Skipped("there is no cluster".to_owned());
+                report.add(story.name, story.says, std::time::Duration::ZERO, reason);
+            }
+        }
+    }
+    report.print();
+    if let Some(path) = &options.junit {
+        report.write_junit(path).with_context(|| format!("--junit: cannot write {}", path.display()))?;
+    }
+    Ok(report.n_failed() == 0)
+}
+
+fn kubeconfig(provider: &dyn llmd_e2e::provider::Provider) -> String {
+    format!("export KUBECONFIG={}", provider.kubectl().kubeconfig().display())
+}
+
+fn tell(story: &Story, world: &World, options: &Options) -> Outcome {
+    println!("{}: {}", story.name, story.says);
+    let outcome = outcome((story.tell)(world));
+    if let Outcome::Failed(_) = outcome {
+        let folder = options.diagnostics.join(story.name);
+        match diagnostics::collect(world.provider(), &folder) {
+            Ok(()) => println!("{}: diagnostics are in {}", story.name, folder.display()),
+            Err(error) => println!("{}: no diagnostics: {error:#}", story.name),
+        }
+    }
+    world.end_story();
+    println!("{}: {outcome}", story.name);
+    outcome
+}
+
+fn outcome(told: Result<()>) -> Outcome {
+    match told {
+        Ok(()) => Outcome::Passed,
+        Err(error) => match error.downcast_ref::<Skip>() {
+            Some(Skip(reason)) => Outcome::Skipped(reason.clone()),
+            None => Outcome::Failed(format!("{error:#}")),
+        },
+    }
+}

@@ -1,0 +1,177 @@
+//! What a story has in its hands: the cluster, images, and how to look at what runs.
+
+use std::cell::RefCell;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use llmd_e2e::client::{Client, Reply};
+use llmd_e2e::kubectl::Kubectl;
+use llmd_e2e::provider::{Addition, Provider, install};
+use tokio::runtime::Runtime;
+
+use crate::options::Options;
+
+/// How long an outcome may take that a busy machine reaches in half of it.
+const OUTCOME_DEADLINE: Duration = Duration::from_secs(180);
+const POLL: Duration = Duration::from_millis(250);
+
+pub(crate) struct World {
+    provider: Box<dyn Provider>,
+    runtime: Runtime,
+    is_kept: bool,
+    /// Namespaces of the story that is being told.
+    namespaces: RefCell<Vec<&'static str>>,
+}
+
+/// How this machine reaches a port in the cluster. Dropping it ends the forwarding, where there is one.
+pub(crate) struct Reach {
+    client: Client,
+    forward: Option<Child>,
+}
+
+impl World {
+    pub(crate) fn new(provider: Box<dyn Provider>, options: &Options) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { provider, runtime, is_kept: options.keep, namespaces: RefCell::default() })
+    }
+
+    pub(crate) fn provider(&self) -> &dyn Provider {
+        &*self.provider
+    }
+
+    pub(crate) fn kubectl(&self) -> &Kubectl {
+        self.provider.kubectl()
+    }
+
+    /// Lets the cluster stay.
+    pub(crate) fn keep(self) {
+        self.provider.keep();
+    }
+
+    /// Has a controller installed, unless the cluster has it.
+    pub(crate) fn install(&self, addition: Addition) -> Result<()> {
+        install(self.provider(), addition)
+    }
+
+    /// Loads an archive of the folder beside the programs of Kubernetes.
+    pub(crate) fn load(&self, archive: &str) -> Result<()> {
+        self.provider.load(&self.place()?.join("images").join(archive))
+    }
+
+    /// An empty namespace that goes with the story.
+    pub(crate) fn namespace(&self, name: &'static str) -> Result<&'static str> {
+        self.kubectl().run(&["delete", "namespace", name, "--ignore-not-found", "--timeout=120s"])?;
+        self.kubectl().run(&["create", "namespace", name])?;
+        self.namespaces.borrow_mut().push(name);
+        Ok(name)
+    }
+
+    /// Deletes what the story made, unless the cluster is kept to be looked at.
+    pub(crate) fn end_story(&self) {
+        for name in self.namespaces.take() {
+            if !self.is_kept
+                && let Err(error) = self.kubectl().run(&["delete", "namespace", name, "--wait=false"])
+            {
+                println!("namespace {name} stays: {error:#}");
+            }
+        }
+    }
+
+    /// Waits until a rollout is done.
+    pub(crate) fn rolled_out(&self, namespace: &str, workload: &str) -> Result<()> {
+        let timeout = format!("--timeout={}s", OUTCOME_DEADLINE.as_secs());
+        self.kubectl().run(&["-n", namespace, "rollout", "status", workload, &timeout]).map(drop)
+    }
+
+    /// Waits for a condition of an object.
+    pub(crate) fn wait_for(&self, namespace: &str, object: &str, condition: &str) -> Result<()> {
+        let condition = format!("--for=condition={condition}");
+        let timeout = format!("--timeout={}s", OUTCOME_DEADLINE.as_secs());
+        self.kubectl().run(&["-n", namespace, "wait", object, &condition, &timeout]).map(drop)
+    }
+
+    /// A field of an object by its JSONPath.
+    pub(crate) fn field(&self, namespace: &str, objects: &[&str], path: &str) -> Result<String> {
+        let path = format!("-o=jsonpath={path}");
+        let arguments = [&["-n", namespace, "get"], objects, &[path.as_str()]].concat();
+        self.kubectl().run(&arguments)
+    }
+
+    /// Polls until `found` answers with something; `what` is for the message when it does not.
+    pub(crate) fn eventually<T>(
+        &self,
+        what: &str,
+        mut found: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        let start = Instant::now();
+        let mut last = None;
+        while start.elapsed() < OUTCOME_DEADLINE {
+            match found() {
+                Ok(Some(it)) => return Ok(it),
+                Ok(None) => last = None,
+                Err(error) => last = Some(error),
+            }
+            std::thread::sleep(POLL);
+        }
+        let last = last.map(|it| format!(" (last error: {it:#})")).unwrap_or_default();
+        bail!("not after {OUTCOME_DEADLINE:?}: {what}{last}")
+    }
+
+    /// A Service's port, directly where this machine has routes into the cluster, else forwarded by kubectl.
+    pub(crate) fn reach(&self, namespace: &str, service: &str, port: u16) -> Result<Reach> {
+        if self.provider.has_routes() {
+            let address = self.field(namespace, &["service", service], "{.spec.clusterIP}")?;
+            ensure!(address != "None", "Service {service} is headless: it has no address of its own");
+            return Ok(Reach::at(&format!("http://{address}:{port}")));
+        }
+        let (service, port) = (format!("service/{service}"), format!(":{port}"));
+        let mut forward = self
+            .kubectl()
+            .command(&["-n", namespace, "port-forward", &service, &port])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot run kubectl")?;
+        let stdout = forward.stdout.take().context("standard output is piped")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let address = line.strip_prefix("Forwarding from ").and_then(|it| it.split_once(" -> "));
+        let (address, _) = address.with_context(|| format!("kubectl port-forward says {line:?}"))?;
+        let client = Client::new(&format!("http://{address}"));
+        Ok(Reach { client, forward: Some(forward) })
+    }
+
+    /// A pod's port, where this machine has routes into the cluster.
+    pub(crate) fn reach_pod(&self, address: &str, port: u16) -> Option<Reach> {
+        self.provider.has_routes().then(|| Reach::at(&format!("http://{address}:{port}")))
+    }
+
+    /// GET.
+    pub(crate) fn get(&self, at: &Reach, path: &str) -> Result<Reply> {
+        self.runtime.block_on(at.client.get(path))
+    }
+
+    /// The folder of all that is built of Kubernetes.
+    fn place(&self) -> Result<PathBuf> {
+        let bin = self.kubectl().bin();
+        Ok(bin.parent().context("the folder of programs lies in another")?.to_path_buf())
+    }
+}
+
+impl Reach {
+    fn at(base: &str) -> Self {
+        Self { client: Client::new(base), forward: None }
+    }
+}
+
+impl Drop for Reach {
+    fn drop(&mut self) {
+        if let Some(forward) = &mut self.forward {
+            let _ = forward.kill();
+            let _ = forward.wait();
+        }
+    }
+}
