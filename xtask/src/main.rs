@@ -7,6 +7,7 @@ mod bench;
 mod codegen;
 mod command;
 mod deps;
+mod e2e;
 mod golden;
 mod images;
 mod k8s;
@@ -67,6 +68,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Install llmd into a cluster whose pods run, and see it work
+    E2e(e2e::Options),
     /// Measure the engine and what the path before it adds, or the controller
     Bench {
         #[command(subcommand)]
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
             exit_code(k8s::build(level, &add).map(|bin| command::say(&bin.display().to_string())))
         }
         Task::Images { args } => exit_code(images::run(&args)),
+        Task::E2e(options) => exit_code(e2e::run(&options)),
         Task::Bench { what } => exit_code(bench::run(what.unwrap_or(bench::Bench::Engine))),
         Task::Ci => ci(),
     }

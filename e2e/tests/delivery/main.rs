@@ -7,6 +7,7 @@
 
 mod gateway;
 mod hello;
+mod images;
 mod lws;
 mod options;
 mod report;
@@ -34,8 +35,9 @@ struct Story {
 }
 
 /// In the order in which they are told.
-const STORIES: [Story; 3] = [
+const STORIES: [Story; 4] = [
     Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
+    Story { name: "images", says: "each image starts under strict rules", tell: images::story },
     Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
     Story { name: "gateway", says: "a Gateway answers by its route", tell: gateway::story },
 ];

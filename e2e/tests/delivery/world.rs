@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use llmd_e2e::client::{Client, Reply};
 use llmd_e2e::kubectl::Kubectl;
 use llmd_e2e::provider::{Addition, Provider, install};
+use llmd_e2e::skip::skip;
 use tokio::runtime::Runtime;
 
 use crate::options::Options;
@@ -21,9 +22,20 @@ const POLL: Duration = Duration::from_millis(250);
 pub(crate) struct World {
     provider: Box<dyn Provider>,
     runtime: Runtime,
+    images: Images,
     is_kept: bool,
     /// Namespaces of the story that is being told.
     namespaces: RefCell<Vec<&'static str>>,
+}
+
+/// Where llmd's images come from.
+enum Images {
+    /// Archives in this folder, as `cargo xtask images` writes them.
+    Archives(PathBuf),
+    /// Pulled by the cluster.
+    Registry { registry: String, tag: String },
+    /// Nowhere.
+    None,
 }
 
 /// How this machine reaches a port in the cluster. Dropping it ends the forwarding, where there is one.
@@ -35,7 +47,12 @@ pub(crate) struct Reach {
 impl World {
     pub(crate) fn new(provider: Box<dyn Provider>, options: &Options) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { provider, runtime, is_kept: options.keep, namespaces: RefCell::default() })
+        let images = match (&options.registry, &options.images) {
+            (Some(registry), _) => Images::Registry { registry: registry.clone(), tag: options.tag.clone() },
+            (None, Some(folder)) => Images::Archives(folder.clone()),
+            (None, None) => Images::None,
+        };
+        Ok(Self { provider, runtime, images, is_kept: options.keep, namespaces: RefCell::default() })
     }
 
     pub(crate) fn provider(&self) -> &dyn Provider {
@@ -59,6 +76,29 @@ impl World {
     /// Loads an archive of the folder beside the programs of Kubernetes.
     pub(crate) fn load(&self, archive: &str) -> Result<()> {
         self.provider.load(&self.place()?.join("images").join(archive))
+    }
+
+    /// Makes an image of llmd known to the nodes, where they do not pull it.
+    pub(crate) fn provide(&self, image: &str) -> Result<()> {
+        let folder = match &self.images {
+            Images::Archives(folder) => folder,
+            Images::Registry { .. } => return Ok(()),
+            Images::None => return skip("neither --images nor --registry says where llmd's images are"),
+        };
+        let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+        let archive = folder.join(format!("{image}-{architecture}.tar"));
+        if !archive.exists() {
+            return skip(format!("no {}: `cargo xtask images` builds it", archive.display()));
+        }
+        self.provider.load(&archive)
+    }
+
+    /// The full name of an image of llmd.
+    pub(crate) fn image(&self, image: &str) -> String {
+        match &self.images {
+            Images::Archives(_) | Images::None => format!("localhost/{image}:dev"),
+            Images::Registry { registry, tag } => format!("{registry}/{image}:{tag}"),
+        }
     }
 
     /// An empty namespace that goes with the story.
