@@ -10,8 +10,9 @@ use cargo_metadata::Message;
 use clap::{Args, ValueEnum};
 
 use crate::command::{cargo, shown};
+use crate::images;
 use crate::k8s::{self, Addition, Level};
-use crate::workspace::{metadata, root};
+use crate::workspace::{architecture, metadata, root};
 
 /// Where the cluster comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,11 +59,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let (level, additions) = options.kubernetes();
         stories.env("KUBEBUILDER_ASSETS", k8s::build(level, additions)?);
     }
+    if options.wants_images() {
+        images::run(&["--platform".to_owned(), format!("linux/{}", architecture()?)])?;
+    }
     // Replacing this process leaves nothing between the terminal's signals and who takes the cluster down.
     Err(stories.exec()).with_context(|| format!("cannot run {}", shown(&stories)))
 }
 
 impl Options {
+    /// Whether a story that is told needs llmd's images as archives.
+    fn wants_images(&self) -> bool {
+        let needs_none = ["smoke", "lws", "gateway"];
+        let is_among = self.filter.as_deref().is_some_and(|it| needs_none.contains(&it));
+        !self.down && self.registry.is_none() && !is_among
+    }
+
     /// What of Kubernetes runs on this machine.
     const fn kubernetes(&self) -> (Level, &'static [Addition]) {
         match (&self.kubeconfig, self.provider) {

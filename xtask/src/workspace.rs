@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand};
 
 use crate::command::{cargo, run};
@@ -29,4 +29,16 @@ pub(crate) fn build_release(packages: &[&str]) -> Result<PathBuf> {
     }
     run(&mut build)?;
     Ok(metadata()?.target_directory.into_std_path_buf().join("release"))
+}
+
+/// This machine's architecture as images name it.
+///
+/// # Errors
+/// When no images are made for it.
+pub(crate) fn architecture() -> Result<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok("amd64"),
+        "aarch64" => Ok("arm64"),
+        other => bail!("not supported: images for {other}"),
+    }
 }

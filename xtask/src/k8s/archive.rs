@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -85,7 +85,7 @@ impl Archive {
         let mut blobs = BTreeMap::new();
         let layer = blob(&mut blobs, packed.finish()?, "layer.v1.tar+gzip");
         let config = json!({
-            "architecture": architecture()?,
+            "architecture": crate::workspace::architecture()?,
             "os": "linux",
             "config": {
                 "Entrypoint": [self.entrypoint],
@@ -172,15 +172,6 @@ fn blob(blobs: &mut BTreeMap<String, Vec<u8>>, bytes: Vec<u8>, kind: &str) -> Va
 fn digest(bytes: &[u8]) -> String {
     let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hash}")
-}
-
-/// The machine's architecture as images name it.
-fn architecture() -> Result<&'static str> {
-    match std::env::consts::ARCH {
-        "x86_64" => Ok("amd64"),
-        "aarch64" => Ok("arm64"),
-        other => bail!("not supported: images for {other}"),
-    }
 }
 
 /// Paths in the output of `ldd`: `libm.so.6 => /lib/libm.so.6 (0x…)` and `/lib64/ld-linux.so.2 (0x…)`.
