@@ -1,9 +1,8 @@
 //! What every part of the process shares: the client, the caches behind the watches, and the queues of work.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,22 +10,26 @@ use kube::Client;
 use llmd_api::gateway::{Gateway, GatewayClass, HTTPRoute};
 use llmd_api::inference::{pool_v1, pool_v1alpha2};
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
-use parking_lot::Mutex;
+use tokio::sync::SetOnce;
 
 use crate::apis::Apis;
 use crate::apply::Applied;
 use crate::events::Events;
+use crate::index::neighbours::Neighbours;
 use crate::index::{Index, Key, Reference};
 use crate::live::store::LiveStore;
 use crate::llmisvc::combine::ConfigSource;
 use crate::llmisvc::facts::certificate::CertificateIssuer;
-use crate::llmisvc::facts::routing::{GatewayService, RoutingSource};
+use crate::llmisvc::facts::routing::{GatewayService, Interest, RoutingSource};
 use crate::metrics::Metrics;
+use crate::primary::Written;
 use crate::queue::Queue;
 use crate::settings::{ClusterSettings, Installation};
 use crate::watch::gateway_services::GatewayServices;
 use crate::watch::local_models::LocalModels;
 use crate::watch::objects::Store;
+use crate::watch::services::{config_changed, key_of, service_changed, surroundings_changed};
+use crate::watch::shared_kinds;
 use crate::webhook::{Cluster, LocalModelCache};
 
 /// Time in which further changes of a config's users are gathered.
@@ -40,7 +43,7 @@ pub struct Context {
     pub caches: Caches,
     pub applied: Arc<Applied>,
     /// Makes the services' certificates; empty until the installation's authority is read.
-    pub certificates: Arc<OnceLock<CertificateIssuer>>,
+    pub certificates: Arc<SetOnce<CertificateIssuer>>,
     pub events: Events,
     pub metrics: Metrics,
 }
@@ -70,6 +73,7 @@ pub struct Shared {
     pub configs: Arc<Store<LLMInferenceServiceConfig>>,
     pub gateways: Arc<Store<Gateway>>,
     pub gateway_classes: Arc<Store<GatewayClass>>,
+    /// Routes and pools that belong to no service.
     pub routes: Arc<Store<HTTPRoute>>,
     pub pools: Arc<Store<pool_v1::InferencePool>>,
     pub pools_v1alpha2: Arc<Store<pool_v1alpha2::InferencePool>>,
@@ -83,7 +87,7 @@ pub struct Shared {
     pub apis: ArcSwap<Apis>,
     pub services_queue: Queue<Key>,
     pub configs_queue: Queue<Key>,
-    pub own_writes: OwnWrites,
+    pub neighbours: Neighbours,
 }
 
 impl Caches {
@@ -103,6 +107,38 @@ impl Caches {
     #[must_use]
     pub fn config(&self, key: &Key) -> Option<Arc<LLMInferenceServiceConfig>> {
         self.configs.get(key)
+    }
+
+    /// Takes in a service as this process wrote it. Returns it as turns see it from now on. Only changes of others that
+    /// came with it wake it: their events are old news when they arrive.
+    pub fn service_written(&self, written: Written<LLMInferenceService>) -> Arc<LLMInferenceService> {
+        let Written { object, is_overtaken } = written;
+        let key = key_of(&object);
+        let Some((before, after)) = self.services.written(&key, object.clone()) else {
+            return Arc::new(object);
+        };
+        if is_overtaken {
+            service_changed(self, Some(&before), Some(&after));
+        } else {
+            surroundings_changed(self, &key, Some(&before), Some(&after));
+        }
+        after
+    }
+
+    /// Takes in a config as this process wrote it. Returns it as turns see it from now on.
+    pub fn config_written(
+        &self,
+        written: Written<LLMInferenceServiceConfig>,
+    ) -> Arc<LLMInferenceServiceConfig> {
+        let Written { object, is_overtaken } = written;
+        let key = key_of(&object);
+        let Some((before, after)) = self.configs.written(&key, object.clone()) else {
+            return Arc::new(object);
+        };
+        if is_overtaken {
+            config_changed(self, Some(&before), Some(&after));
+        }
+        after
     }
 
     /// Has every service that depends on `reference` looked at.
@@ -127,27 +163,6 @@ impl Caches {
     }
 }
 
-/// The resource version that the last status write of each service returned, to tell its echo from others' changes.
-#[derive(Debug, Default)]
-pub struct OwnWrites(Mutex<HashMap<Key, String>>);
-
-impl OwnWrites {
-    /// Remembers the version that a write of `service` returned.
-    pub fn record(&self, service: Key, resource_version: String) {
-        self.0.lock().insert(service, resource_version);
-    }
-
-    /// Whether `resource_version` is the service's as last written by this process.
-    pub fn is_last(&self, service: &Key, resource_version: Option<&str>) -> bool {
-        self.0.lock().get(service).map(String::as_str) == resource_version && resource_version.is_some()
-    }
-
-    /// Forgets a service that is gone.
-    pub fn forget(&self, service: &Key) {
-        self.0.lock().remove(service);
-    }
-}
-
 impl ConfigSource for Caches {
     fn get(&self, namespace: &str, name: &str) -> Option<Arc<LLMInferenceServiceConfig>> {
         self.config(&Key::new(namespace, name))
@@ -168,19 +183,24 @@ impl RoutingSource for Caches {
     }
 
     fn route(&self, namespace: &str, name: &str) -> Option<Arc<HTTPRoute>> {
-        self.routes.get(&Key::new(namespace, name))
+        shared_kinds::route(self, &Key::new(namespace, name))
     }
 
     fn pool_v1(&self, namespace: &str, name: &str) -> Option<Arc<pool_v1::InferencePool>> {
-        self.pools.get(&Key::new(namespace, name))
+        shared_kinds::pool_v1(self, &Key::new(namespace, name))
     }
 
     fn pool_v1alpha2(&self, namespace: &str, name: &str) -> Option<Arc<pool_v1alpha2::InferencePool>> {
-        self.pools_v1alpha2.get(&Key::new(namespace, name))
+        shared_kinds::pool_v1alpha2(self, &Key::new(namespace, name))
     }
 
     fn services(&self, namespace: &str) -> Vec<Arc<LLMInferenceService>> {
         self.services.in_namespace(namespace)
+    }
+
+    fn neighbours(&self, interest: &Interest<'_>) -> Vec<Arc<LLMInferenceService>> {
+        let names = self.neighbours.of(interest);
+        names.into_iter().filter_map(|it| self.service(&Key::new(interest.namespace, it))).collect()
     }
 }
 

@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::RwLock;
 
+pub mod neighbours;
+
 /// Namespace and name of a namespaced object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {

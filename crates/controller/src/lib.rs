@@ -23,6 +23,7 @@ pub mod names;
 pub mod offline;
 pub mod pki;
 pub mod presets;
+pub mod primary;
 pub mod probes;
 pub mod quantity;
 pub mod queue;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use llmd_api::autoscaling::KedaCondition;
@@ -49,11 +50,11 @@ pub enum LiveDetail {
     LeaderWorkerSet(Box<LiveLeaderWorkerSet>),
     HorizontalPodAutoscaler(LiveHpa),
     ScaledObject(Vec<KedaCondition>),
-    HttpRoute(Box<LiveRoute>),
+    HttpRoute(Arc<LiveRoute>),
     InferencePool(Box<pool_v1::InferencePoolStatus>),
     InferencePoolV1Alpha2(Box<pool_v1alpha2::InferencePoolStatus>),
     Service(Vec<IpAddr>),
-    Certificate(Box<LiveCertificate>),
+    Certificate(Arc<LiveCertificate>),
 }
 
 /// A Deployment.

@@ -4,22 +4,20 @@
 //! no status yet. An annotation lets a used config go all the same, so that an installation can be removed.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::ApiResource;
 use llmd_api::meta::{ALLOW_CONFIG_DELETION, CONFIG_FINALIZER};
 use llmd_api::serving::status::{Condition, LLMInferenceServiceConfigStatus, ServiceReference};
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
-use serde_json::json;
 
 use crate::context::Context;
 use crate::events::Note;
 use crate::index::Key;
 use crate::llmisvc::reconcile::{Done, Error, now};
+use crate::primary;
 use crate::settings::Installation;
-use crate::watch::services::applied_configs;
 
 /// Time after which a config that waits for its users is looked at again.
 const WAIT: Duration = Duration::from_secs(30);
@@ -32,25 +30,26 @@ const READY: &str = "Ready";
 /// # Errors
 /// When the config cannot be written.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
-    let Some(config) = context.caches.config(key) else { return Ok(Done::Applied) };
+    let Some(mut config) = context.caches.config(key) else { return Ok(Done::Applied) };
     let users = users(context, key);
     let is_deleting = config.metadata.deletion_timestamp.is_some();
     let is_held = config.finalizers().iter().any(|it| it == CONFIG_FINALIZER);
     if !is_deleting && !is_held {
-        let all = config.finalizers().iter().map(String::as_str).chain([CONFIG_FINALIZER]);
-        set_finalizers(context, key, &config, all.collect()).await?;
+        let all: Vec<_> = config.finalizers().iter().map(String::as_str).chain([CONFIG_FINALIZER]).collect();
+        let Some(held) = set_finalizers(context, &config, &all).await? else { return Ok(Done::Applied) };
+        config = held;
     }
     if is_deleting && is_held && (users.is_empty() || may_go(&config)) {
         let others = config.finalizers().iter().map(String::as_str).filter(|it| *it != CONFIG_FINALIZER);
-        set_finalizers(context, key, &config, others.collect()).await?;
+        set_finalizers(context, &config, &others.collect::<Vec<_>>()).await?;
         return Ok(Done::Applied);
     }
     let is_blocked = is_deleting && is_held;
     let status = status(&config, users, is_blocked, &now());
-    let is_new = write_status(context, key, &config, &status).await?;
+    let is_new = write_status(context, &config, &status).await?;
     if is_blocked {
         if is_new {
-            context.events.config(&*config, Note::warning("DeletionBlocked", blocked_message(&status))).await;
+            context.events.config(&*config, Note::warning("DeletionBlocked", blocked_message(&status)));
         }
         return Ok(Done::Waiting(WAIT));
     }
@@ -74,7 +73,8 @@ fn users(context: &Context, key: &Key) -> BTreeSet<ServiceReference> {
 /// Whether the service applied the config, or is about to because it names it.
 fn uses(service: &LLMInferenceService, config: &Key, installation: &Installation) -> bool {
     if service.status.is_some() {
-        return applied_configs(Some(service)).contains(config);
+        let applied = service.status.iter().flat_map(|it| &it.applied_configs);
+        return applied.into_iter().any(|it| it.name == config.name && it.namespace == config.namespace);
     }
     let is_in_scope = service.namespace().as_ref() == Some(&config.namespace)
         || config.namespace == installation.system_namespace;
@@ -136,43 +136,26 @@ fn error(what: &'static str, source: kube::Error) -> Error {
 
 async fn set_finalizers(
     context: &Context,
-    key: &Key,
     config: &LLMInferenceServiceConfig,
-    finalizers: Vec<&str>,
-) -> Result<(), Error> {
-    let api: Api<LLMInferenceServiceConfig> = Api::namespaced(context.client.clone(), &key.namespace);
-    let version = &config.metadata.resource_version;
-    let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
-    match api.patch_metadata(&key.name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(source) => Err(error("finalizer", source)),
-    }
+    finalizers: &[&str],
+) -> Result<Option<Arc<LLMInferenceServiceConfig>>, Error> {
+    let patched = primary::set_finalizers(&context.client, config, finalizers).await;
+    Ok(patched.map_err(|it| error("finalizer", it))?.map(|it| context.caches.config_written(it)))
 }
 
 /// Writes the status unless the config has it already. Returns whether it was written.
 async fn write_status(
     context: &Context,
-    key: &Key,
     config: &LLMInferenceServiceConfig,
     status: &LLMInferenceServiceConfigStatus,
 ) -> Result<bool, Error> {
     if config.status.as_ref() == Some(status) {
         return Ok(false);
     }
-    let resource = ApiResource::erase::<LLMInferenceServiceConfig>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &key.namespace, &resource);
-    let latest = api.get_metadata_opt(&key.name).await.map_err(|it| error("status", it))?;
-    let Some(latest) = latest else { return Ok(false) };
-    let mut body = DynamicObject::new(&key.name, &resource).within(&key.namespace);
-    body.metadata.resource_version = latest.metadata.resource_version;
-    body.metadata.uid = latest.metadata.uid;
-    body.data = json!({"status": status});
-    match api.replace_status(&key.name, &PostParams::default(), &body).await {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(reply)) if reply.code == 404 => Ok(false),
-        Err(source) => Err(error("status", source)),
-    }
+    let written = primary::replace_status(&context.client, config, status).await;
+    let Some(written) = written.map_err(|it| error("status", it))? else { return Ok(false) };
+    context.caches.config_written(written);
+    Ok(true)
 }
 
 #[cfg(test)]

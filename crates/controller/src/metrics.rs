@@ -7,6 +7,7 @@
 //! | `llmd_controller_reconcile_duration_seconds` | histogram | `controller` | Duration of one reconcile |
 //! | `llmd_controller_queue_depth` | gauge | `controller` | Objects that could be worked on now |
 //! | `llmd_controller_children_total` | counter | `kind`, `operation` | Objects `created`, `updated` and `deleted` |
+//! | `llmd_controller_events_dropped_total` | counter | | Kubernetes events that were not written because too many waited |
 //! | `llmd_controller_watch_up` | gauge | `resource` | 1 while the watch of a kind works, 0 after it failed |
 //! | `llmd_controller_leader` | gauge | | 1 while this process reconciles |
 //! | `llmisvc_condition_status` | gauge | `namespace`, `name`, `condition` | 1 True, 0 False, -1 Unknown |
@@ -20,7 +21,9 @@ use kube::core::ApiResource;
 use llmd_api::serving::status::LLMInferenceServiceStatus;
 use llmd_common::metrics::register;
 use parking_lot::Mutex;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 use crate::apply::Outcome;
 use crate::index::Key;
@@ -36,6 +39,7 @@ pub struct Metrics {
     durations: HistogramVec,
     queue_depth: IntGaugeVec,
     children: IntCounterVec,
+    events_dropped: IntCounter,
     watches: IntGaugeVec,
     leader: IntGauge,
     conditions: IntGaugeVec,
@@ -89,6 +93,13 @@ impl Metrics {
                 "Objects created, updated and deleted.",
                 &["kind", "operation"],
             ),
+            events_dropped: register(
+                registry,
+                IntCounter::new(
+                    "llmd_controller_events_dropped_total",
+                    "Kubernetes events that were not written because too many waited.",
+                ),
+            ),
             watches: gauges(
                 "llmd_controller_watch_up",
                 "1 while the watch of a kind works, 0 after it failed.",
@@ -134,6 +145,11 @@ impl Metrics {
                 self.children.with_label_values(&[kind.kind(), operation]).inc();
             }
         }
+    }
+
+    /// Counts an event that was not written.
+    pub fn event_dropped(&self) {
+        self.events_dropped.inc();
     }
 
     /// Reports whether the watch of a kind works.

@@ -112,6 +112,12 @@ impl<K: Eq + Hash + Ord + Clone> Queue<K> {
         delay
     }
 
+    /// How often `key` failed since its last success.
+    #[must_use]
+    pub fn failures(&self, key: &K) -> u32 {
+        self.0.state.lock().failures.get(key).copied().unwrap_or_default()
+    }
+
     /// Forgets the failures of `key` after a success.
     pub fn succeeded(&self, key: &K) {
         self.0.state.lock().failures.remove(key);

@@ -11,9 +11,10 @@ use kube::Client;
 use kube::core::ApiResource;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
 use llmd_common::metrics as common_metrics;
-use llmd_common::ready::Readiness;
+use llmd_common::ready::{Condition, Readiness};
 use llmd_common::shutdown::Shutdown;
 use prometheus::Registry;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +41,12 @@ use crate::watch::services::{config_changed, service_changed};
 use crate::watch::{self, Target, named};
 use crate::worker::Controller;
 
+/// How long the work waits for the certificate authority, which is there at once unless its namespace is missing.
+const AUTHORITY: Duration = Duration::from_secs(10);
+
+/// How long readiness waits for what reviews are judged by.
+const CACHES: Duration = Duration::from_secs(20);
+
 /// Starts everything. Returns when the process serves; the work goes on until `shutdown` drains.
 ///
 /// # Errors
@@ -53,19 +60,23 @@ pub async fn start(
     let registry = Registry::new();
     common_metrics::register_process(&registry);
     let installation = Arc::new(settings.installation.clone());
+    let metrics = Metrics::new(&registry);
+    let (events, event_writer) = Events::new(&client, &settings.identity, metrics.clone());
     let context = Context {
         caches: Caches::new(Arc::clone(&installation), settings.keep_presets),
         installation,
         applied: Arc::new(Applied::default()),
         certificates: Arc::default(),
-        events: Events::new(client.clone(), &settings.identity),
-        metrics: Metrics::new(&registry),
+        events,
+        metrics,
         client,
     };
     probes::start(settings, &context.client, readiness, &registry, shutdown).await?;
     let tasks = TaskTracker::new();
     let stop = shutdown.draining().child_token();
-    let synced = watch_all(&context, &tasks, &stop);
+    let Watches { synced, for_reviews } = watch_all(&context, &tasks, &stop);
+    let reviews = readiness.condition("caches", "reading what reviews are judged by");
+    tasks.spawn(stop.clone().run_until_cancelled_owned(await_caches(reviews, for_reviews)));
     serving::start(settings, &context, readiness, shutdown, &tasks, &stop).await?;
     let election = settings.lease.as_ref().map(|name| {
         let namespace = &context.installation.system_namespace;
@@ -76,22 +87,56 @@ pub async fn start(
         migration_timeout: settings.migration_timeout,
         migration_interval: settings.migration_interval,
     };
+    let events_end = CancellationToken::new();
+    tasks.spawn(event_writer.run(events_end.clone()));
     shutdown.spawn(async move {
         lead(context, election, synced, duties, &stop).await;
+        events_end.cancel();
         tasks.close();
         tasks.wait().await;
     });
     Ok(())
 }
 
-/// Starts every watch. The returned tokens fire when the caches are filled.
-fn watch_all(context: &Context, tasks: &TaskTracker, stop: &CancellationToken) -> Vec<CancellationToken> {
+/// Every watch. The tokens fire when the caches are filled.
+struct Watches {
+    synced: Vec<CancellationToken>,
+    /// What reviews are judged by, with its name.
+    for_reviews: Vec<(&'static str, CancellationToken)>,
+}
+
+/// Makes the process ready once its caches hold what reviews are judged by, or after [`CACHES`]: the namespace of the
+/// installation may come later, and a list of stored objects may itself need the webhooks to convert them.
+async fn await_caches(condition: Condition, caches: Vec<(&'static str, CancellationToken)>) {
+    let deadline = Instant::now() + CACHES;
+    let mut missing = Vec::new();
+    for (what, synced) in caches {
+        condition.not_ready(&format!("reading {what}"));
+        if !synced.is_cancelled() {
+            tracing::info!(what, "readiness waits for a cache");
+        }
+        if tokio::time::timeout_at(deadline, synced.cancelled()).await.is_err() {
+            missing.push(what);
+        }
+    }
+    if !missing.is_empty() {
+        tracing::warn!(
+            missing = missing.join(", "),
+            "ready without every cache: reviews go by defaults until then"
+        );
+    }
+    condition.ready();
+}
+
+/// Starts every watch.
+fn watch_all(context: &Context, tasks: &TaskTracker, stop: &CancellationToken) -> Watches {
     let mut synced = Vec::new();
     let mut begin = |target: Target, sink: Box<dyn watch::Sink>| {
         let token = CancellationToken::new();
         let (client, metrics) = (context.client.clone(), context.metrics.clone());
         tasks.spawn(watch::run(client, target, sink, metrics, token.clone(), stop.clone()));
-        synced.push(token);
+        synced.push(token.clone());
+        token
     };
     let caches = &context.caches;
     let services = {
@@ -107,9 +152,9 @@ fn watch_all(context: &Context, tasks: &TaskTracker, stop: &CancellationToken) -
         })
     };
     begin(Target::all(ApiResource::erase::<LLMInferenceService>(&())), Box::new(services));
-    begin(Target::all(ApiResource::erase::<LLMInferenceServiceConfig>(&())), Box::new(configs));
+    let presets = begin(Target::all(ApiResource::erase::<LLMInferenceServiceConfig>(&())), Box::new(configs));
     let system_namespace = &context.installation.system_namespace;
-    begin(
+    let settings = begin(
         watch::settings::target(system_namespace),
         Box::new(watch::settings::Settings::new(caches.clone())),
     );
@@ -130,8 +175,13 @@ fn watch_all(context: &Context, tasks: &TaskTracker, stop: &CancellationToken) -
     let optional = CancellationToken::new();
     synced.push(optional.clone());
     let kinds = OptionalKinds::new(context.clone(), tasks.clone(), stop.clone());
-    tasks.spawn(kinds.follow(optional));
-    synced
+    tasks.spawn(kinds.follow(optional.clone()));
+    let for_reviews = vec![
+        ("LLMInferenceServiceConfigs", presets),
+        ("the settings in ConfigMap inferenceservice-config", settings),
+        ("gateways, routes and local models", optional),
+    ];
+    Watches { synced, for_reviews }
 }
 
 /// What the leader does.
@@ -156,6 +206,11 @@ async fn lead(
             // Whoever has the lease renews it from then on, so what takes time comes first.
             for cache in &synced {
                 cache.cancelled().await;
+            }
+            if tokio::time::timeout(AUTHORITY, context.certificates.wait()).await.is_err() {
+                tracing::warn!(
+                    "working without a certificate authority: services show that they wait for it"
+                );
             }
             if let Some(election) = &mut election {
                 election.acquire().await;

@@ -1,7 +1,7 @@
 //! The webhook server and the certificate authority behind it.
 //!
-//! The process is ready when its webhooks answer: the API server needs them to store and convert objects, so readiness
-//! must not wait for objects.
+//! The condition `webhooks` of readiness holds when they answer. The API server needs them to store and convert objects,
+//! so nothing here waits for objects; what reviews are judged by has a condition of its own, which waits for a while.
 
 use std::path::Path;
 use std::sync::Arc;

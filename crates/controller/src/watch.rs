@@ -1,6 +1,7 @@
 //! Watches: from the API server's events to caches and to the queue of services that must be looked at.
 //!
-//! One file a concern: [`children`] what services own, [`objects`] typed caches of everything else, [`optional`] the
+//! One file a concern: [`children`] what services own, [`objects`] typed caches of everything else, [`shared_kinds`] what may be
+//! either, [`optional`] the
 //! kinds whose CRDs come and go, [`settings`] the installation's ConfigMap. Every watch reads objects without a
 //! schema first, so one that does not parse is logged and skipped and stops nothing. A watch that fails starts again
 //! after a while, for as long as the process runs.
@@ -27,6 +28,7 @@ pub mod optional;
 pub mod pods;
 pub mod services;
 pub mod settings;
+pub mod shared_kinds;
 
 /// Objects read at a time when a kind is listed: bounds the memory of one answer.
 const PAGE: u32 = 50;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -150,7 +151,7 @@ fn detail(
         ChildKind::ScaledObject => {
             LiveDetail::ScaledObject(part::<Vec<KedaCondition>>(&mut data, "/status/conditions"))
         }
-        ChildKind::HttpRoute => LiveDetail::HttpRoute(Box::new(LiveRoute {
+        ChildKind::HttpRoute => LiveDetail::HttpRoute(Arc::new(LiveRoute {
             annotations,
             spec: part(&mut data, "/spec"),
             status: part(&mut data, "/status"),
@@ -262,7 +263,7 @@ fn cluster_ips(object: Service) -> Vec<IpAddr> {
 fn certificate(annotations: BTreeMap<String, String>, object: Secret) -> LiveDetail {
     let mut data = object.data.unwrap_or_default();
     let mut file = |name: &str| data.remove(name).map(|ByteString(it)| it).unwrap_or_default();
-    LiveDetail::Certificate(Box::new(LiveCertificate {
+    LiveDetail::Certificate(Arc::new(LiveCertificate {
         annotations,
         certificate: file("tls.crt"),
         key: file("tls.key"),

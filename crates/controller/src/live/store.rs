@@ -133,6 +133,12 @@ impl LiveStore {
         records.remove_if(|place| place.0 == kind)
     }
 
+    /// The object at `place`, whosever it is.
+    #[must_use]
+    pub fn at(&self, place: &Place) -> Option<Arc<LiveChild>> {
+        self.0.read().children.get(place).map(|(_, it)| Arc::clone(it))
+    }
+
     /// The objects of a service, by kind and name, and the addresses of its pods.
     #[must_use]
     pub fn of(&self, service: &Key) -> LiveChildren {

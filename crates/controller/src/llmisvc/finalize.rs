@@ -2,14 +2,15 @@
 //!
 //! A member of a routing group stays until no other member's route sends requests to it.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, Preconditions};
 use llmd_api::meta::{self, SERVICE_FINALIZER};
-use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
-use serde_json::json;
+use llmd_api::serving::v1alpha2::LLMInferenceService;
 
-use super::facts::routing;
+use super::facts::routing::{self, RoutingSource};
 use super::reconcile::{Error, now};
 use super::render::router::group;
 use super::status::awaiting_group;
@@ -17,29 +18,31 @@ use super::write_status::write_status;
 use crate::context::Context;
 use crate::index::Key;
 use crate::names::Names;
+use crate::primary;
 
 /// How far the end has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finalized {
     /// Nothing of this controller holds the service any more.
     Gone,
-    /// The finalizer holds the service.
-    Held,
     /// Other members of the group still send requests to it.
     Waiting,
 }
 
-/// Puts the finalizer on the service unless it is there. A service that is gone meanwhile stays so: nothing may be
-/// created that only its end would remove.
+/// The service with the finalizer, which it gets unless it has it. A service that is gone meanwhile stays so: nothing
+/// may be created that only its end would remove.
 ///
 /// # Errors
 /// When the service cannot be written.
-pub async fn ensure(context: &Context, key: &Key, object: &LLMInferenceService) -> Result<Finalized, Error> {
+pub async fn ensure(
+    context: &Context,
+    object: Arc<LLMInferenceService>,
+) -> Result<Option<Arc<LLMInferenceService>>, Error> {
     if object.finalizers().iter().any(|it| it == SERVICE_FINALIZER) {
-        return Ok(Finalized::Held);
+        return Ok(Some(object));
     }
-    let all = object.finalizers().iter().map(String::as_str).chain([SERVICE_FINALIZER]);
-    set_finalizers(context, key, object, all.collect()).await
+    let all: Vec<_> = object.finalizers().iter().map(String::as_str).chain([SERVICE_FINALIZER]).collect();
+    set_finalizers(context, &object, &all).await
 }
 
 /// Ends the service: waits for its group, removes what has no owner, lets go.
@@ -59,9 +62,9 @@ pub async fn finalize(
         report_waiting(context, key, object, &peers).await?;
         return Ok(Finalized::Waiting);
     }
-    remove_auth_bindings(context, key).await.map_err(|source| error("bindings", source))?;
+    remove_auth_bindings(context, key).await.map_err(|it| Error::Bindings(it.into()))?;
     let others = object.finalizers().iter().map(String::as_str).filter(|it| *it != SERVICE_FINALIZER);
-    set_finalizers(context, key, object, others.collect()).await?;
+    set_finalizers(context, object, &others.collect::<Vec<_>>()).await?;
     Ok(Finalized::Gone)
 }
 
@@ -71,30 +74,22 @@ fn error(what: &'static str, source: kube::Error) -> Error {
 
 async fn set_finalizers(
     context: &Context,
-    key: &Key,
     object: &LLMInferenceService,
-    finalizers: Vec<&str>,
-) -> Result<Finalized, Error> {
-    let api: Api<LLMInferenceService> = Api::namespaced(context.client.clone(), &key.namespace);
-    let patch = json!({"metadata": {
-        "resourceVersion": object.metadata.resource_version,
-        "finalizers": finalizers,
-    }});
-    match api.patch_metadata(&key.name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Ok(Finalized::Held),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Finalized::Gone),
-        Err(source) => Err(error("finalizer", source)),
-    }
+    finalizers: &[&str],
+) -> Result<Option<Arc<LLMInferenceService>>, Error> {
+    let patched = primary::set_finalizers(&context.client, object, finalizers).await;
+    let patched = patched.map_err(|source| error("finalizer", source))?;
+    Ok(patched.map(|it| context.caches.service_written(it)))
 }
 
-/// Peers whose routes still send requests to the service.
+/// Peers whose routes still send requests to the service, also those that have left the group.
 fn awaited(context: &Context, key: &Key, object: &LLMInferenceService) -> Vec<String> {
-    let no_spec = LLMInferenceServiceSpec::default();
-    let surroundings = routing::gather(&key.namespace, &key.name, &no_spec, &context.caches);
     if group::group_of(object).is_none() {
         return Vec::new();
     }
-    group::awaited(object, surroundings.peers.values())
+    let mut services = context.caches.services(&key.namespace);
+    services.retain(|it| it.metadata.name != object.metadata.name);
+    group::awaited(object, routing::peers(&key.namespace, services, &context.caches).values())
 }
 
 async fn report_waiting(

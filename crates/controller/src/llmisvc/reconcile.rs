@@ -23,7 +23,7 @@ use super::gather::{gather, references};
 use super::section::SectionError;
 use super::service::Service;
 use super::status::events::{StatusEvent, transition, warnings};
-use super::status::{Progress, not_combined, status};
+use super::status::{Progress, cut_short, status};
 use super::validate::validate;
 use super::write_status::write_status;
 use crate::apply::{ApplyError, Outcome, apply, apply_only};
@@ -41,6 +41,11 @@ const WAIT: Duration = Duration::from_secs(5);
 /// Time after which a service is looked at again whose objects were refused: no watch tells when a name that somebody
 /// else's object takes becomes free, or when whatever refused the object changes its mind.
 const REFUSED: Duration = Duration::from_secs(60);
+
+/// Failed attempts after which a service shows a fault that another attempt may mend: 41 seconds after the first one.
+/// Until then, what it shows of the same spec is the best that is known: a restart of the API server or of this
+/// controller's own webhooks says nothing about the service.
+const PATIENCE: u32 = 13;
 
 /// Longest time until a service with a certificate is looked at again.
 const LOOK: Duration = Duration::from_secs(24 * 3600);
@@ -72,6 +77,9 @@ pub enum Error {
     /// The API server could not judge the effective spec.
     #[error("cannot validate the effective spec")]
     Validate(#[source] Fault),
+    /// What lies outside the service's namespace could not be removed.
+    #[error("cannot remove the bindings of the service")]
+    Bindings(#[source] Fault),
     /// An object could not be written.
     #[error("cannot bring the objects of the service into the cluster")]
     Apply(#[source] Box<ApplyError>),
@@ -99,10 +107,24 @@ impl Error {
             Self::Gather(_) => "gather",
             Self::NoAuthority | Self::Certificate(_) => "certificate",
             Self::Validate(_) => "validate",
+            Self::Bindings(_) => "bindings",
             Self::Apply(_) => "apply",
             Self::Config { .. } => "config",
             Self::Service { .. } => "service",
         }
+    }
+
+    /// What the service has to show of it. `None` where the status tells already, or cannot be written.
+    fn failure(&self) -> Option<SectionError> {
+        let (condition, reason) = match self {
+            Self::Gather(_) => (types::WORKLOADS_READY, "DependenciesUnavailable"),
+            Self::NoAuthority => (types::WORKLOADS_READY, "CertificateAuthorityUnavailable"),
+            Self::Certificate(_) => (types::WORKLOADS_READY, "ReconcileCertsError"),
+            Self::Validate(_) => (types::PRESETS_COMBINED, "ValidationUnavailable"),
+            Self::Bindings(_) => (types::WORKLOADS_READY, "BindingsNotRemoved"),
+            Self::Apply(_) | Self::Config { .. } | Self::Service { .. } => return None,
+        };
+        Some(SectionError::new(condition, reason, Report(self).to_string()).unknown())
     }
 }
 
@@ -116,59 +138,77 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
         return Ok(Done::Applied);
     };
     if object.metadata.deletion_timestamp.is_some() {
-        return Ok(match finalize::finalize(context, key, &object).await? {
-            Finalized::Gone | Finalized::Held => Done::Applied,
+        let end = finalize::finalize(context, key, &object).await;
+        let end = told(context, key, &object, end).await?;
+        return Ok(match end {
+            Finalized::Gone => Done::Applied,
             Finalized::Waiting => Done::Waiting(WAIT),
         });
     }
-    if finalize::ensure(context, key, &object).await? == Finalized::Gone {
-        return Ok(Done::Applied);
+    let Some(object) = finalize::ensure(context, object).await? else { return Ok(Done::Applied) };
+    let done = bring_about(context, key, &object).await;
+    told(context, key, &object, done).await
+}
+
+/// Has the service show a failure that lasts.
+async fn told<T>(
+    context: &Context,
+    key: &Key,
+    object: &LLMInferenceService,
+    outcome: Result<T, Error>,
+) -> Result<T, Error> {
+    let Err(error) = &outcome else { return outcome };
+    let Some(failure) = error.failure() else { return outcome };
+    let observed = object.status.as_ref().and_then(|it| it.observed_generation);
+    let is_observed = observed.is_some() && observed == object.metadata.generation;
+    let is_patient = is_observed && context.caches.services_queue.failures(key) < PATIENCE;
+    if !is_patient && let Err(unwritten) = report_cut_short(context, key, object, failure).await {
+        tracing::debug!(error = %Report(&unwritten), "the failure cannot be told either");
     }
+    outcome
+}
+
+/// What is done with a service that stays.
+async fn bring_about(context: &Context, key: &Key, object: &LLMInferenceService) -> Result<Done, Error> {
     let settings = context.caches.settings.load_full();
-    let refer = |effective| references(&object, effective, &context.installation, &settings, &context.caches);
+    let refer = |effective| references(object, effective, &context.installation, &settings, &context.caches);
     // A config that changes while they are combined wakes the service again.
     context.caches.index.set(key, refer(None));
-    let combined = combine(&object, &context.caches, &context.installation, &settings);
+    let combined = combine(object, &context.caches, &context.installation, &settings);
     context.caches.index.set(key, refer(combined.as_ref().ok()));
-    let (effective, mut failures) = match accept(&object, combined) {
+    let (effective, mut failures) = match accept(object, combined) {
         Ok(accepted) => accepted,
-        Err(failure) => return report_uncombined(context, key, &object, failure).await,
+        Err(failure) => return report_cut_short(context, key, object, failure).await,
     };
-    if let Some(failure) = invalid(&object, &effective) {
-        return report_uncombined(context, key, &object, failure).await;
+    if let Some(failure) = invalid(object, &effective) {
+        return report_cut_short(context, key, object, failure).await;
     }
-    match dry_run::validate(context, key, &object, &effective).await {
+    match dry_run::validate(context, key, object, &effective).await {
         Ok(None) => {}
-        Ok(Some(failure)) => return report_uncombined(context, key, &object, failure).await,
-        Err(fault) => {
-            let failure =
-                SectionError::new(types::PRESETS_COMBINED, "ValidationUnavailable", fault.to_string());
-            report_uncombined(context, key, &object, failure.unknown()).await?;
-            return Err(Error::Validate(fault));
-        }
+        Ok(Some(failure)) => return report_cut_short(context, key, object, failure).await,
+        Err(fault) => return Err(Error::Validate(fault)),
     }
-    let facts =
-        gather(context, key, &object, &effective.spec).await.map_err(|it| Error::Gather(it.into()))?;
+    let facts = gather(context, key, object, &effective.spec).await.map_err(|it| Error::Gather(it.into()))?;
     let mut service =
-        Service::new(&object, effective.spec.clone(), Arc::clone(&context.installation), settings, facts);
+        Service::new(object, effective.spec.clone(), Arc::clone(&context.installation), settings, facts);
     failures.extend(check(&service));
-    publish_warnings(context, &object, &service).await;
+    publish_warnings(context, object, &service);
     let is_blocked = failures.iter().any(blocks);
     let first =
-        if is_blocked { Outcome::default() } else { apply_services(context, &object, &mut service).await };
+        if is_blocked { Outcome::default() } else { apply_services(context, object, &mut service).await };
     let renewal = certify(context, &mut service)?;
     let outcome = if is_blocked {
         Outcome::default()
     } else {
         let children = render(&service);
-        let mut outcome = apply(context, &object, &service.facts.live, &children).await;
+        let mut outcome = apply(context, object, &service.facts.live, &children).await;
         failures.extend(outcome.failures.iter().map(|it| failure_of(it, &children)));
         outcome.created.extend(first.created);
         outcome.updated.extend(first.updated);
         outcome
     };
     service.facts.live = context.caches.live.of(key);
-    report(context, key, &object, &service, &effective, &failures, &outcome).await?;
+    report(context, key, object, &service, &effective, &failures, &outcome).await?;
     conclude(&failures, outcome, renewal)
 }
 
@@ -217,19 +257,19 @@ fn invalid(object: &LLMInferenceService, effective: &Accepted) -> Option<Section
         .then(|| SectionError::new(types::PRESETS_COMBINED, "InvalidRenderedConfig", texts.join("; ")))
 }
 
-/// Reports what keeps the service from having an effective spec. Its objects stay as they are.
-async fn report_uncombined(
+/// Reports what cut the turn short. The service's objects stay as they are.
+async fn report_cut_short(
     context: &Context,
     key: &Key,
     object: &LLMInferenceService,
     failure: SectionError,
 ) -> Result<Done, Error> {
     let previous = object.status.clone().unwrap_or_default();
-    let next = not_combined(object.metadata.generation.unwrap_or_default(), &failure, &previous, &now());
+    let next = cut_short(object.metadata.generation.unwrap_or_default(), &failure, &previous, &now());
     let is_told = !is_new_failure(&failure, &previous.conditions);
     if write_status(context, key, object, &next).await? && !is_told {
         let message = format!("Reconciliation failed: {}", failure.message);
-        context.events.service(object, Note::warning("Error", message)).await;
+        context.events.service(object, Note::warning("Error", message));
     }
     Ok(Done::Failed { reason: failure.reason, again: None })
 }
@@ -246,7 +286,7 @@ async fn report(
 ) -> Result<(), Error> {
     context.metrics.wrote(outcome);
     for note in events::changes(&key.namespace, outcome) {
-        context.events.service(object, note).await;
+        context.events.service(object, note);
     }
     let progress = Progress {
         generation: object.metadata.generation.unwrap_or_default(),
@@ -260,10 +300,10 @@ async fn report(
     if is_new {
         for failure in failures.iter().filter(|it| is_new_failure(it, &previous.conditions)) {
             let message = format!("Reconciliation failed: {}", failure.message);
-            context.events.service(object, Note::warning("Error", message)).await;
+            context.events.service(object, Note::warning("Error", message));
         }
         if let Some(event) = transition(&key.name, &previous.conditions, &next.conditions) {
-            context.events.service(object, note(event)).await;
+            context.events.service(object, note(event));
         }
     }
     Ok(())
@@ -296,10 +336,10 @@ fn certify(context: &Context, service: &mut Service) -> Result<Option<Duration>,
 }
 
 /// Publishes what is odd about the service and keeps nothing from working.
-async fn publish_warnings(context: &Context, object: &LLMInferenceService, service: &Service) {
+fn publish_warnings(context: &Context, object: &LLMInferenceService, service: &Service) {
     let storage = storage::warnings(service).into_iter().map(|it| Note::warning(it.reason, it.message));
     let routing = warnings(service).into_iter().map(note);
-    context.events.standing(object, storage.chain(routing).collect()).await;
+    context.events.standing(object, storage.chain(routing).collect());
 }
 
 /// Whether the conditions do not tell of the failure yet: while it lasts, other parts of the status change many times.
@@ -332,7 +372,6 @@ fn conclude(failures: &[SectionError], outcome: Outcome, renewal: Option<Duratio
 /// Drops what is remembered of a service that is gone.
 fn forget(context: &Context, key: &Key) {
     context.caches.index.set(key, BTreeSet::new());
-    context.caches.own_writes.forget(key);
     context.applied.forget(key);
     context.metrics.service(key, None);
 }

@@ -85,10 +85,9 @@ pub fn status(
     }
 }
 
-/// The status of a service whose configs cannot be combined: everything else stays as it was, because nothing
-/// was done.
+/// The status of a service whose turn `error` cut short: everything else stays as it was, because nothing was done.
 #[must_use]
-pub fn not_combined(
+pub fn cut_short(
     generation: i64,
     error: &SectionError,
     previous: &LLMInferenceServiceStatus,
@@ -114,7 +113,7 @@ pub fn awaiting_group(
 ) -> LLMInferenceServiceStatus {
     let message = format!("routes of {} still send requests to this service", peers.join(", "));
     let error = SectionError::new(types::GROUP_READY, "FinalizationPending", message);
-    not_combined(generation, &error, previous, now)
+    cut_short(generation, &error, previous, now)
 }
 
 /// Every condition from what is known now; errors of sections come first.

@@ -1,6 +1,8 @@
 //! Typed caches: whole objects of the kinds that are read rather than owned.
 //!
-//! Bookkeeping of the API server is dropped on arrival, so an event that changes nothing else wakes nobody.
+//! Bookkeeping of the API server is dropped on arrival, so an event that changes nothing else wakes nobody. What a write
+//! of this process returned goes into the cache at once, so the next decision does not rest on the state before it, and
+//! the event that repeats it later changes nothing.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Debug};
@@ -68,13 +70,48 @@ impl<K> Store<K> {
         self.0.write().clear();
     }
 
-    fn set(&self, key: Key, object: Option<Arc<K>>) -> Option<Arc<K>> {
-        let mut objects = self.0.write();
-        match object {
-            Some(object) => objects.insert(key, object),
-            None => objects.remove(&key),
-        }
+    fn remove(&self, key: &Key) -> Option<Arc<K>> {
+        self.0.write().remove(key)
     }
+}
+
+impl<K: Cached> Store<K> {
+    /// Takes in what a write of this process returned. Returns the states before and after, or `None` when the watch
+    /// has already brought this state, a later one, or the object's end.
+    pub fn written(&self, key: &Key, object: K) -> Option<(Arc<K>, Arc<K>)> {
+        let mut objects = self.0.write();
+        let known = objects.get_mut(key)?;
+        if known.meta().uid != object.meta().uid || version(&**known) >= version(&object) {
+            return None;
+        }
+        let after = Arc::new(slim(object));
+        Some((std::mem::replace(known, Arc::clone(&after)), after))
+    }
+
+    /// Takes in a state from the watch. Returns the state before; an older state than the known one is left out.
+    fn observe(&self, key: Key, object: Arc<K>) -> Observed<K> {
+        let mut objects = self.0.write();
+        let is_old =
+            |known: &Arc<K>| known.meta().uid == object.meta().uid && version(&**known) > version(&*object);
+        if objects.get(&key).is_some_and(is_old) {
+            return Observed::Old;
+        }
+        Observed::Before(objects.insert(key, object))
+    }
+}
+
+/// What a state from the watch is to the store.
+enum Observed<K> {
+    /// It was known already.
+    Old,
+    /// It follows this one.
+    Before(Option<Arc<K>>),
+}
+
+/// Resource versions of one kind are numbers that grow.
+fn version(object: &impl Resource) -> u64 {
+    let version = object.meta().resource_version.as_deref();
+    version.and_then(|it| it.parse().ok()).unwrap_or_default()
 }
 
 /// Fills a store and tells `changed` of each object that differs from what was known, with the state before and
@@ -98,15 +135,15 @@ impl<K: Cached, F: FnMut(Option<&K>, Option<&K>) + Send> Objects<K, F> {
     }
 
     fn observe(&mut self, key: Key, object: DynamicObject) {
-        let Some(object) = slim(object).map(Arc::new) else { return };
-        let before = self.store.set(key, Some(Arc::clone(&object)));
+        let Some(object) = parse(object).map(|it: K| Arc::new(slim(it))) else { return };
+        let Observed::Before(before) = self.store.observe(key, Arc::clone(&object)) else { return };
         if !before.as_deref().is_some_and(|it| is_same(it, &object)) {
             (self.changed)(before.as_deref(), Some(&object));
         }
     }
 
     fn forget(&mut self, key: Key) {
-        if let Some(before) = self.store.set(key, None) {
+        if let Some(before) = self.store.remove(&key) {
             (self.changed)(Some(&before), None);
         }
     }
@@ -120,11 +157,10 @@ fn is_same<K: Cached>(before: &K, after: &K) -> bool {
 }
 
 /// The object without what nobody reads and what may be large.
-fn slim<K: Cached>(object: DynamicObject) -> Option<K> {
-    let mut object: K = parse(object)?;
+fn slim<K: Cached>(mut object: K) -> K {
     object.meta_mut().managed_fields = None;
     object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
-    Some(object)
+    object
 }
 
 impl<K: Cached, F: FnMut(Option<&K>, Option<&K>) + Send> Sink for Objects<K, F> {

@@ -13,8 +13,7 @@ use kube::Client;
 use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::Event;
-use llmd_api::gateway::{Gateway, GatewayClass, HTTPRoute};
-use llmd_api::inference::{pool_v1, pool_v1alpha2};
+use llmd_api::gateway::{Gateway, GatewayClass};
 use llmd_common::report::Report;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +23,7 @@ use super::children::{self, Children};
 use super::local_models::{Models, Scope};
 use super::objects::{Cached, Objects, Store};
 use super::services::key_of;
+use super::shared_kinds::Divided;
 use super::{Sink, Target, run};
 use crate::apis::Apis;
 use crate::children::ChildKind;
@@ -86,28 +86,16 @@ impl OptionalKind {
                 referenced(&caches.gateway_classes, caches, |it| Reference::GatewayClass(it.name))
             }
             Self::LocalModels(scope) => Box::new(Models::new(scope, caches.clone())),
-            Self::Child(kind) => {
-                let owned = Children::new(kind, caches.clone());
-                match kind {
-                    ChildKind::HttpRoute => Box::new(Both(
-                        owned,
-                        referenced::<HTTPRoute>(&caches.routes, caches, Reference::Route),
-                    )),
-                    ChildKind::InferencePool => Box::new(Both(
-                        owned,
-                        referenced::<pool_v1::InferencePool>(&caches.pools, caches, Reference::Pool),
-                    )),
-                    ChildKind::InferencePoolV1Alpha2 => Box::new(Both(
-                        owned,
-                        referenced::<pool_v1alpha2::InferencePool>(
-                            &caches.pools_v1alpha2,
-                            caches,
-                            Reference::Pool,
-                        ),
-                    )),
-                    _ => Box::new(owned),
-                }
+            Self::Child(kind @ ChildKind::HttpRoute) => {
+                divided(kind, &caches.routes, caches, Reference::Route)
             }
+            Self::Child(kind @ ChildKind::InferencePool) => {
+                divided(kind, &caches.pools, caches, Reference::Pool)
+            }
+            Self::Child(kind @ ChildKind::InferencePoolV1Alpha2) => {
+                divided(kind, &caches.pools_v1alpha2, caches, Reference::Pool)
+            }
+            Self::Child(kind) => Box::new(Children::new(kind, caches.clone())),
         }
     }
 
@@ -147,6 +135,17 @@ fn referenced<K: Cached>(
             caches.wake(&reference(key_of(object)));
         }
     }))
+}
+
+/// A cache of the objects that belong to no service, beside those that do.
+fn divided<K: Cached>(
+    kind: ChildKind,
+    store: &Arc<Store<K>>,
+    caches: &Caches,
+    reference: fn(Key) -> Reference,
+) -> Box<dyn Sink> {
+    let others = Objects::new(Arc::clone(store), |_: Option<&K>, _: Option<&K>| ());
+    Box::new(Divided::new(kind, caches, others, reference))
 }
 
 impl Sink for Box<dyn Sink> {

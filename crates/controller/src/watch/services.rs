@@ -14,21 +14,29 @@ pub fn key_of(object: &impl ResourceExt) -> Key {
     Key::new(object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// A service changed: it, its neighbours in the routing group, and the configs it began or ceased to use.
+/// A service changed: it, and whoever it concerns.
 pub fn service_changed(
     caches: &Caches,
     before: Option<&LLMInferenceService>,
     after: Option<&LLMInferenceService>,
 ) {
     let Some(service) = after.or(before).map(key_of) else { return };
-    let is_own_write =
-        after.is_some_and(|it| caches.own_writes.is_last(&service, it.metadata.resource_version.as_deref()));
-    if !is_own_write {
-        caches.services_queue.add(service.clone());
-    }
+    caches.services_queue.add(service.clone());
+    surroundings_changed(caches, &service, before, after);
+}
+
+/// What a changed service concerns besides itself: its neighbours in the routing group, and the configs it began or
+/// ceased to use.
+pub fn surroundings_changed(
+    caches: &Caches,
+    service: &Key,
+    before: Option<&LLMInferenceService>,
+    after: Option<&LLMInferenceService>,
+) {
+    caches.neighbours.refresh(service, || caches.service(service));
     for group in [before, after].into_iter().flatten().filter_map(group_of).collect::<BTreeSet<_>>() {
         let members = caches.index.services(&Reference::Group(group));
-        members.into_iter().filter(|it| *it != service).for_each(|it| caches.services_queue.add(it));
+        members.into_iter().filter(|it| it != service).for_each(|it| caches.services_queue.add(it));
     }
     let (used_before, used_after) = (applied_configs(before), applied_configs(after));
     for config in used_before.symmetric_difference(&used_after) {

@@ -10,10 +10,14 @@ use llmd_api::gateway::{Gateway, GatewayClass, HTTPRoute, ParentReference};
 use llmd_api::inference::{pool_v1, pool_v1alpha2};
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec};
 
+use crate::llmisvc::render::router::{group, models};
 use crate::names::Names;
 
 /// Label (Gateway API): the gateway that a generated Service belongs to.
 pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// Rivals of one model that are looked up: enough to name some and to know that there are more.
+pub const MAX_RIVALS: usize = 4;
 
 /// Where routing objects are looked up: the caches of the process, or a list in tests.
 pub trait RoutingSource {
@@ -32,6 +36,52 @@ pub trait RoutingSource {
     fn pool_v1alpha2(&self, namespace: &str, name: &str) -> Option<Arc<pool_v1alpha2::InferencePool>>;
     /// Every service of the namespace.
     fn services(&self, namespace: &str) -> Vec<Arc<LLMInferenceService>>;
+    /// The services that concern the one asking: every member of its group, and of each model the first
+    /// [`MAX_RIVALS`] rivals by name.
+    fn neighbours(&self, interest: &Interest<'_>) -> Vec<Arc<LLMInferenceService>> {
+        interest.select(self.services(interest.namespace))
+    }
+}
+
+/// What makes other services concern one.
+#[derive(Debug, Clone)]
+pub struct Interest<'a> {
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub group: Option<&'a str>,
+    /// Plain names of the models it answers for.
+    pub models: BTreeSet<String>,
+}
+
+impl Interest<'_> {
+    /// Whether a service that answers for the same model gets in the way. Members of one group share it on purpose.
+    #[must_use]
+    pub fn is_rival(&self, name: &str, group: Option<&str>) -> bool {
+        name != self.name && (self.group.is_none() || group != self.group)
+    }
+
+    /// The services of the namespace that concern this one; they are sorted by name. A service that goes is no rival.
+    #[must_use]
+    pub fn select(&self, services: Vec<Arc<LLMInferenceService>>) -> Vec<Arc<LLMInferenceService>> {
+        let mut rivals: BTreeMap<&str, usize> = self.models.iter().map(|it| (it.as_str(), 0)).collect();
+        let mut concerns = |it: &LLMInferenceService| {
+            let name = it.metadata.name.as_deref().unwrap_or_default();
+            let group = group::group_of(it);
+            let is_member = name != self.name && self.group.is_some() && group == self.group;
+            if is_member || !self.is_rival(name, group) || it.metadata.deletion_timestamp.is_some() {
+                return is_member;
+            }
+            let mut is_wanted = false;
+            for model in models::advertised(it) {
+                if let Some(count) = rivals.get_mut(model.as_str()).filter(|it| **it < MAX_RIVALS) {
+                    *count += 1;
+                    is_wanted = true;
+                }
+            }
+            is_wanted
+        };
+        services.into_iter().filter(|it| concerns(it)).collect()
+    }
 }
 
 /// The Service through which a gateway is reached inside the cluster.
@@ -54,7 +104,7 @@ pub struct RoutingFacts {
     /// The pool that `router.scheduler.pool.ref` names, in both API groups.
     pub pool_v1: Option<Arc<pool_v1::InferencePool>>,
     pub pool_v1alpha2: Option<Arc<pool_v1alpha2::InferencePool>>,
-    /// The other services of the namespace, by name.
+    /// The other services of the namespace that concern this one, by name.
     pub peers: BTreeMap<String, Peer>,
 }
 
@@ -93,7 +143,7 @@ pub fn gather(
         gateways,
         pool_v1: pool.and_then(|it| source.pool_v1(namespace, it)),
         pool_v1alpha2: pool.and_then(|it| source.pool_v1alpha2(namespace, it)),
-        peers: peers(namespace, name, source),
+        peers: peers(namespace, source.neighbours(&interest(namespace, name, spec)), source),
         routes,
     }
 }
@@ -152,12 +202,26 @@ fn gateway_facts((namespace, name): &(String, String), source: &dyn RoutingSourc
     Some(GatewayFacts { gateway, class, services })
 }
 
-fn peers(namespace: &str, name: &str, source: &dyn RoutingSource) -> BTreeMap<String, Peer> {
-    source
-        .services(namespace)
+fn interest<'a>(namespace: &'a str, name: &'a str, spec: &'a LLMInferenceServiceSpec) -> Interest<'a> {
+    let route = spec.router.as_ref().and_then(|it| it.route.as_ref());
+    Interest {
+        namespace,
+        name,
+        group: route.and_then(|it| it.group.as_deref()),
+        models: models::named_in(name, spec.model.as_ref()),
+    }
+}
+
+/// Each of `services` with its managed route, by name.
+pub fn peers(
+    namespace: &str,
+    services: Vec<Arc<LLMInferenceService>>,
+    source: &dyn RoutingSource,
+) -> BTreeMap<String, Peer> {
+    services
         .into_iter()
         .filter_map(|object| {
-            let peer = object.metadata.name.clone().filter(|it| it != name)?;
+            let peer = object.metadata.name.clone()?;
             let route = source.route(namespace, &Names::new(namespace, &peer).route());
             Some((peer, Peer { object, route }))
         })

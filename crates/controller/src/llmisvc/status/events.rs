@@ -4,9 +4,13 @@ use llmd_api::serving::conditions as types;
 use llmd_api::serving::status::Condition;
 
 use super::group;
+use crate::llmisvc::facts::routing::MAX_RIVALS;
 use crate::llmisvc::render::router::models;
 use crate::llmisvc::render::router::{group as groups, route};
 use crate::llmisvc::service::Service;
+
+/// Rivals that a warning names; fewer than are looked up, to tell that there are more.
+const NAMED: usize = MAX_RIVALS - 1;
 
 /// An event on the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,26 +54,32 @@ pub fn warnings(service: &Service) -> Vec<StatusEvent> {
     collisions(service).into_iter().chain(divergence).collect()
 }
 
-/// One warning for each service of the namespace that answers for one of the same models.
-fn collisions(service: &Service) -> Vec<StatusEvent> {
+/// One warning about the services of the namespace that answer for one of the same models, however many they are.
+fn collisions(service: &Service) -> Option<StatusEvent> {
     let own_group = route(service).and_then(|it| it.group.as_deref());
     let served = models::served(service);
     let peers = service.facts.routing.peers.iter();
-    peers
+    let rivals: Vec<_> = peers
         .filter(|(_, it)| it.object.metadata.deletion_timestamp.is_none())
         .filter(|(_, it)| own_group.is_none() || groups::group_of(&it.object) != own_group)
-        .filter_map(|(peer, it)| {
-            let shared: Vec<String> = models::advertised(&it.object).intersection(&served).cloned().collect();
-            (!shared.is_empty()).then(|| StatusEvent {
-                warning: true,
-                reason: "ModelNameCollision",
-                message: format!(
-                    "model {} is also served by LLMInferenceService {peer}: requests routed by model name reach either; rename the model or put both into one routing group",
-                    shared.join(", ")
-                ),
-            })
-        })
-        .collect()
+        .map(|(peer, it)| (peer.as_str(), models::advertised(&it.object)))
+        .filter(|(_, theirs)| !theirs.is_disjoint(&served))
+        .collect();
+    let shared: Vec<_> =
+        served.iter().filter(|it| rivals.iter().any(|(_, theirs)| theirs.contains(*it))).cloned().collect();
+    let mut names: Vec<_> = rivals.iter().take(NAMED).map(|(peer, _)| *peer).collect();
+    if rivals.len() > NAMED {
+        names.push("others");
+    }
+    (!rivals.is_empty()).then(|| StatusEvent {
+        warning: true,
+        reason: "ModelNameCollision",
+        message: format!(
+            "model {} is also served by LLMInferenceService {}: requests routed by model name reach any of them; rename the model or put all into one routing group",
+            shared.join(", "),
+            names.join(", "),
+        ),
+    })
 }
 
 fn is_ready(conditions: &[Condition]) -> bool {

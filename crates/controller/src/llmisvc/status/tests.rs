@@ -85,7 +85,7 @@ fn configs_that_do_not_combine_are_a_warning_while_stopped() {
 fn when_configs_do_not_combine_everything_else_stays() {
     let previous = first_status(&fixture("scheduler"), &[]);
     let error = SectionError::new(types::PRESETS_COMBINED, "ConfigNotFound", "no such config".to_owned());
-    let actual = not_combined(8, &error, &previous, NOW);
+    let actual = cut_short(8, &error, &previous, NOW);
     assert_eq!(actual.observed_generation, Some(8));
     assert_eq!((&actual.url, &actual.addresses), (&previous.url, &previous.addresses));
     assert_eq!(condition(&actual, types::READY).reason, "ConfigNotFound");

@@ -142,7 +142,7 @@ fn with_live(mut service: Service, certificate: LiveCertificate) -> Service {
         deleting: false,
         digest: 0,
         adoptable: false,
-        detail: LiveDetail::Certificate(Box::new(certificate)),
+        detail: LiveDetail::Certificate(Arc::new(certificate)),
     }];
     service
 }

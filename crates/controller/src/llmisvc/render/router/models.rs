@@ -22,8 +22,15 @@ pub fn adapters(model: Option<&ModelSpec>) -> BTreeSet<&str> {
 /// Plain names of the service's models: the base model and its adapters.
 #[must_use]
 pub fn served(service: &Service) -> BTreeSet<String> {
-    let adapters = adapters(service.spec.model.as_ref()).into_iter().map(str::to_owned);
-    adapters.chain([service.model_name().to_owned()]).collect()
+    named_in(&service.name, service.spec.model.as_ref())
+}
+
+/// Plain names in the section `model` of the service `name`: the base model, which may go by the service's name, and
+/// its adapters.
+#[must_use]
+pub fn named_in(name: &str, model: Option<&ModelSpec>) -> BTreeSet<String> {
+    let base = model.and_then(|it| it.name.as_deref()).filter(|it| !it.is_empty()).unwrap_or(name);
+    adapters(model).into_iter().chain([base]).map(str::to_owned).collect()
 }
 
 /// Plain names that another service says it serves: by its addresses, or by its spec before it has any.
@@ -39,8 +46,5 @@ pub fn advertised(object: &LLMInferenceService) -> BTreeSet<String> {
     if !announced.is_empty() {
         return announced;
     }
-    let model = object.spec.model.as_ref();
-    let name = model.and_then(|it| it.name.clone()).filter(|it| !it.is_empty());
-    let base = name.or_else(|| object.metadata.name.clone());
-    adapters(model).into_iter().map(str::to_owned).chain(base).collect()
+    named_in(object.metadata.name.as_deref().unwrap_or_default(), object.spec.model.as_ref())
 }
