@@ -284,20 +284,4 @@ pub fn changes(namespace: &str, outcome: &Outcome) -> Vec<Note> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changes_name_version_kind_and_place() {
-        let outcome = Outcome {
-            created: vec![(ChildKind::Deployment, "chat-kserve".to_owned())],
-            deleted: vec![(ChildKind::ClusterRoleBinding, "auth".to_owned())],
-            ..Outcome::default()
-        };
-        let messages: Vec<_> = changes("team", &outcome).into_iter().map(|it| it.message).collect();
-        assert_eq!(
-            messages,
-            ["Created v1.Deployment team/chat-kserve", "Deleted v1.ClusterRoleBinding auth"]
-        );
-    }
-}
+mod tests;

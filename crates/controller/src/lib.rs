@@ -33,6 +33,8 @@ pub mod serving;
 pub mod settings;
 pub mod start_error;
 pub mod storage_version;
+#[cfg(test)]
+mod testing;
 pub mod watch;
 pub mod webhook;
 pub mod worker;

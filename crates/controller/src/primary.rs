@@ -92,3 +92,6 @@ where
         Err(source) => Err(source),
     }
 }
+
+#[cfg(test)]
+mod tests;

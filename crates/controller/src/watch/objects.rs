@@ -182,3 +182,6 @@ impl<K: Cached, F: FnMut(Option<&K>, Option<&K>) + Send> Sink for Objects<K, F> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ fn metadata(child: &LiveChild) -> ObjectMeta {
         ..ObjectMeta::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,8 @@ use crate::load::{children, name, stripped};
 
 /// Copies of one service's objects that are applied.
 const COPIES: u32 = 200;
-/// Services that the controller works on at a time by default.
-const AT_A_TIME: usize = 10;
+/// Services that the controller works on at a time unless `--max-concurrent-reconciles` says otherwise.
+pub(crate) const AT_A_TIME: usize = 8;
 const NAMESPACE: &str = "floor";
 
 /// The plain client's account.

@@ -43,7 +43,7 @@ pub(crate) fn name(number: u32) -> String {
 fn service(number: u32) -> DynamicObject {
     let kind = GroupVersionKind::gvk("serving.kserve.io", "v1alpha2", "LLMInferenceService");
     DynamicObject::new(&name(number), &ApiResource::from_gvk(&kind)).data(json!({ "spec": {
-        "model": { "uri": "hf://org/tiny", "name": "tiny" },
+        "model": { "uri": "hf://org/tiny", "name": name(number) },
         "replicas": 2,
         "router": { "route": {}, "gateway": {}, "scheduler": {} },
     } }))

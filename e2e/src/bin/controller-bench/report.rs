@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use llmd_e2e::cluster::Write;
 
-use crate::floor::Floor;
+use crate::floor::{AT_A_TIME, Floor};
 use crate::load::children;
 use crate::process::Usage;
 
@@ -41,7 +41,7 @@ impl Figures {
         row("All converged", seconds(self.converged), "–");
         row("Last write", seconds(self.quiet), "–");
         row(
-            "One write with 10 at a time, API server alone",
+            &format!("One write with {AT_A_TIME} at a time, API server alone"),
             format!("{:.2} ms", self.floor.per_write().as_secs_f64() * 1e3),
             "–",
         );
@@ -58,6 +58,8 @@ impl Figures {
         let processor = self.busy.processor.saturating_sub(self.empty.processor);
         row("Controller's processor time until the last write", seconds(processor), "–");
         row("Controller's processor, idle", format!("{:.2} % of a core", self.idle_share * 100.0), "< 1 %");
+        let conflicts = self.writes.iter().filter(|it| it.code == 409).count();
+        row("Writes refused because of a conflict (409)", conflicts.to_string(), "0");
         self.print_writes();
     }
 
