@@ -58,7 +58,7 @@ async fn notes_that_find_no_place_are_dropped_and_counted() {
     }
     let families = registry.gather();
     let dropped = families.iter().find(|it| it.name() == "llmd_controller_events_dropped_total").unwrap();
-    assert_eq!(dropped.get_metric()[0].get_counter().value(), 3.0);
+    assert_eq!(dropped.get_metric()[0].get_counter().get_value().to_string(), "3");
     drop(writer);
 }
 

@@ -88,24 +88,24 @@ impl<K: Cached> Store<K> {
         Some((std::mem::replace(known, Arc::clone(&after)), after))
     }
 
-    /// Takes in a state from the watch. Returns the state before; an older state than the known one is left out.
-    fn observe(&self, key: Key, object: Arc<K>) -> Observed<K> {
+    /// Takes in a state from the watch, unless the known one is later. Returns the states before and after when they
+    /// differ in more than the resource version.
+    fn observe(&self, key: Key, mut object: K) -> Option<(Option<Arc<K>>, Arc<K>)> {
         let mut objects = self.0.write();
-        let is_old =
-            |known: &Arc<K>| known.meta().uid == object.meta().uid && version(&**known) > version(&*object);
-        if objects.get(&key).is_some_and(is_old) {
-            return Observed::Old;
+        let mut is_same = false;
+        if let Some(known) = objects.get(&key) {
+            if known.meta().uid == object.meta().uid && version(&**known) > version(&object) {
+                return None;
+            }
+            let version = object.meta_mut().resource_version.take();
+            object.meta_mut().resource_version.clone_from(&known.meta().resource_version);
+            is_same = **known == object;
+            object.meta_mut().resource_version = version;
         }
-        Observed::Before(objects.insert(key, object))
+        let after = Arc::new(object);
+        let before = objects.insert(key, Arc::clone(&after));
+        (!is_same).then_some((before, after))
     }
-}
-
-/// What a state from the watch is to the store.
-enum Observed<K> {
-    /// It was known already.
-    Old,
-    /// It follows this one.
-    Before(Option<Arc<K>>),
 }
 
 /// Resource versions of one kind are numbers that grow.
@@ -135,10 +135,9 @@ impl<K: Cached, F: FnMut(Option<&K>, Option<&K>) + Send> Objects<K, F> {
     }
 
     fn observe(&mut self, key: Key, object: DynamicObject) {
-        let Some(object) = parse(object).map(|it: K| Arc::new(slim(it))) else { return };
-        let Observed::Before(before) = self.store.observe(key, Arc::clone(&object)) else { return };
-        if !before.as_deref().is_some_and(|it| is_same(it, &object)) {
-            (self.changed)(before.as_deref(), Some(&object));
+        let Some(object) = parse(object) else { return };
+        if let Some((before, after)) = self.store.observe(key, slim(object)) {
+            (self.changed)(before.as_deref(), Some(&after));
         }
     }
 
@@ -147,13 +146,6 @@ impl<K: Cached, F: FnMut(Option<&K>, Option<&K>) + Send> Objects<K, F> {
             (self.changed)(Some(&before), None);
         }
     }
-}
-
-/// Whether only the resource version differs.
-fn is_same<K: Cached>(before: &K, after: &K) -> bool {
-    let mut before = before.clone();
-    before.meta_mut().resource_version.clone_from(&after.meta().resource_version);
-    before == *after
 }
 
 /// The object without what nobody reads and what may be large.

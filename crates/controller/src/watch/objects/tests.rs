@@ -68,7 +68,7 @@ fn another_object_of_the_same_name_follows_whatever_its_version() {
 fn the_bookkeeping_of_the_api_server_is_not_kept() {
     let store = Store::<LLMInferenceService>::default();
     let key = Key::new("team", "chat");
-    store.observe(key.clone(), Arc::new(slim(typed(5, 1))));
+    store.observe(key.clone(), slim(typed(5, 1)));
     store.written(&key, typed(6, 1));
     assert_eq!(store.get(&key).unwrap().metadata.managed_fields, None);
 }
