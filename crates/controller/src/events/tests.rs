@@ -10,7 +10,8 @@ use super::*;
 use crate::testing;
 
 fn service(uid: &str) -> LLMInferenceService {
-    serde_json::from_value(json!({"metadata": {"namespace": "team", "name": "chat", "uid": uid}})).unwrap()
+    serde_json::from_value(json!({"metadata": {"namespace": "team", "name": "chat", "uid": uid}, "spec": {}}))
+        .unwrap()
 }
 
 #[test]

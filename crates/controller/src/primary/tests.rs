@@ -21,6 +21,7 @@ fn service(uid: &str, version: &str) -> Value {
         "apiVersion": "serving.kserve.io/v1alpha2",
         "kind": "LLMInferenceService",
         "metadata": {"namespace": "team", "name": "chat", "uid": uid, "resourceVersion": version},
+        "spec": {},
     })
 }
 

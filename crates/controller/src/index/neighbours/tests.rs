@@ -12,7 +12,7 @@ fn service((name, model, group, goes): State) -> Arc<LLMInferenceService> {
     let mut object = json!({
         "metadata": {"name": format!("service-{name:02}"), "namespace": "team"},
         "spec": {
-            "model": {"name": format!("model-{model}")},
+            "model": {"uri": "hf://org/tiny", "name": format!("model-{model}")},
             "router": {"route": {"group": group.map(|it| format!("group-{it}"))}},
         },
     });

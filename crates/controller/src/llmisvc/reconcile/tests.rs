@@ -50,6 +50,7 @@ fn service(status: &Value) -> Value {
         "apiVersion": "serving.kserve.io/v1alpha2",
         "kind": "LLMInferenceService",
         "metadata": {"namespace": "team", "name": "chat", "uid": "1", "resourceVersion": "7", "generation": 2},
+        "spec": {},
         "status": status,
     })
 }
