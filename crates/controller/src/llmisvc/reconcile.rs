@@ -146,7 +146,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
         });
     }
     let Some(object) = finalize::ensure(context, object).await? else { return Ok(Done::Applied) };
-    let done = bring_about(context, key, &object).await;
+    let done = Box::pin(bring_about(context, key, &object)).await;
     told(context, key, &object, done).await
 }
 

@@ -141,8 +141,8 @@ impl<K: Cached, F: FnMut(Option<&K>, Option<&K>) + Send> Objects<K, F> {
         }
     }
 
-    fn forget(&mut self, key: Key) {
-        if let Some(before) = self.store.remove(&key) {
+    fn forget(&mut self, key: &Key) {
+        if let Some(before) = self.store.remove(key) {
             (self.changed)(Some(&before), None);
         }
     }
@@ -164,12 +164,12 @@ impl<K: Cached, F: FnMut(Option<&K>, Option<&K>) + Send> Sink for Objects<K, F> 
                 self.listed.insert(key(&it));
                 self.observe(key(&it), it);
             }
-            Event::Delete(it) => self.forget(key(&it)),
+            Event::Delete(it) => self.forget(&key(&it)),
             Event::Init => self.listed.clear(),
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
                 let gone = self.store.keys().into_iter().filter(|it| !listed.contains(it));
-                gone.for_each(|it| self.forget(it));
+                gone.for_each(|it| self.forget(&it));
             }
         }
     }
