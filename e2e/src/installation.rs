@@ -254,7 +254,10 @@ fn root() -> &'static Path {
 }
 
 /// Folder of the CRDs of other projects, beside the programs that `cargo xtask k8s` builds.
-fn foreign_crds() -> Result<PathBuf> {
+///
+/// # Errors
+/// When the running test does not lie in a target folder.
+pub fn foreign_crds() -> Result<PathBuf> {
     let beside = kubernetes_programs()?.with_file_name("crds");
     Ok(if beside.exists() { beside } else { target()?.join("k8s/crds") })
 }

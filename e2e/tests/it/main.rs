@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "stories report what they saw")]
 
 mod bad_input;
+mod charts;
 mod cluster;
 mod faults;
 mod kubernetes;
