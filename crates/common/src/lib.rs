@@ -9,6 +9,8 @@ mod allocator;
 pub mod backoff;
 pub mod build_info;
 pub mod flag_value;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod metrics;
 pub mod proxy;
 pub mod ready;

@@ -1,4 +1,5 @@
-//! Server certificates: self-signed, or from files that are read again when they change.
+//! Server certificates: self-signed, or from files that are read again when they change. The client side is in
+//! [`client`].
 
 use std::fs;
 use std::io;
@@ -15,6 +16,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::shutdown::Shutdown;
+
+pub mod client;
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,9 @@ pub enum Error {
     /// A text holds no usable PEM object.
     #[error("no certificate or key in the text")]
     Text(#[from] rustls::pki_types::pem::Error),
+    /// The system knows no certificate authority.
+    #[error("the system has no certificate authorities: set SSL_CERT_FILE or SSL_CERT_DIR")]
+    NoAuthority,
     /// Key and certificate do not belong together or are of an unsupported kind.
     #[error("certificate and key cannot be used")]
     Rustls(#[from] rustls::Error),

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use llmd_common::kubernetes::client::client;
 use llmd_common::ready::Readiness;
 use llmd_common::shutdown::{Shutdown, Signals, Times};
 use llmd_common::telemetry;
@@ -49,26 +49,13 @@ fn main() -> ExitCode {
 async fn serve(settings: Settings) -> anyhow::Result<bool> {
     let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
     let signals = Signals::catch().context("cannot wait for signals")?;
-    let client = client(&settings).await?;
+    let client = client(settings.kubeconfig.as_deref()).await?;
     let mut end = pin!(shutdown.run(signals, &readiness, TIMES));
     tokio::select! {
         clean = end.as_mut() => return Ok(clean),
         started = run::start(&settings, client, &readiness, &shutdown) => started?,
     };
     Ok(end.await)
-}
-
-async fn client(settings: &Settings) -> anyhow::Result<kube::Client> {
-    let config = match &settings.kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).context("cannot read the kubeconfig")?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                .await
-                .context("kubeconfig")?
-        }
-        None => kube::Config::infer().await.context("no cluster: give --kubeconfig")?,
-    };
-    kube::Client::try_from(config).context("cannot make a client from the kubeconfig")
 }
 
 /// One line on standard error, whatever the log format.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use kube::Client;
 use llmd_common::admin;
+use llmd_common::kubernetes::metrics_access;
 use llmd_common::ready::Readiness;
 use llmd_common::serve::{Limits, serve};
 use llmd_common::shutdown::Shutdown;
@@ -14,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::args::Settings;
-use crate::metrics_access;
 use crate::start_error::StartError;
 
 /// Opens both ports; each may be switched off. The metrics port is TLS with a certificate of its own making and asks

@@ -1,5 +1,5 @@
-//! Who may read `/metrics` behind `--metrics-secure`: whoever sends a token that the API server knows and lets `get`
-//! the path `/metrics`, which is what Prometheus is set up for with Kubernetes' own components.
+//! Who may read metrics and debug pages: whoever sends a token that the API server knows and lets `get` that path,
+//! which is what Prometheus is set up for with Kubernetes' own components.
 //!
 //! An answer of the API server counts for a minute, so scraping costs next to nothing and a withdrawn right is soon
 //! gone. Liveness and readiness are not behind it.
@@ -22,42 +22,46 @@ use kube::{Api, Client};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use llmd_common::report::Report;
+use crate::report::Report;
 
-/// How long the right of a token is remembered.
+/// Paths that everybody may read, because the kubelet has no token.
+const OPEN: [&str; 3] = ["/livez", "/healthz", "/readyz"];
+/// How long the right of a token to a path is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// Tokens remembered at a time; with more of them all are asked for again.
-const MAX_TOKENS: usize = 256;
+/// Rights remembered at a time; with more of them all are asked for again.
+const MAX_REMEMBERED: usize = 256;
 /// Time for both questions to the API server.
 const DEADLINE: Duration = Duration::from_secs(10);
-const PATH: &str = "/metrics";
 
 /// Asks the API server and remembers what it said. Clones share the memory.
 #[derive(Clone)]
 struct Access {
     client: Client,
-    /// Digest of a token that is allowed, and until when.
+    /// Digest of a token and a path that it may get, and until when.
     allowed: Arc<Mutex<HashMap<[u8; 32], Instant>>>,
 }
 
-/// Puts `/metrics` of `router` behind the API server's word.
+/// Puts every path of `router` but liveness and readiness behind the API server's word.
 pub fn guard(router: Router, client: Client) -> Router {
     let access = Access { client, allowed: Arc::default() };
     router.layer(middleware::from_fn_with_state(access, check))
 }
 
 async fn check(State(access): State<Access>, request: Request<body::Body>, next: Next) -> Response {
-    if request.uri().path() != PATH {
+    let path = request.uri().path().to_owned();
+    if OPEN.contains(&path.as_str()) {
         return next.run(request).await;
     }
     let Some(token) = bearer(request.headers()) else {
         return (StatusCode::UNAUTHORIZED, "send a bearer token").into_response();
     };
-    match access.admits(token).await {
+    match access.admits(token, &path).await {
         Ok(true) => next.run(request).await,
-        Ok(false) => (StatusCode::FORBIDDEN, "the token may not get the path /metrics").into_response(),
+        Ok(false) => {
+            (StatusCode::FORBIDDEN, format!("the token may not get the path {path}")).into_response()
+        }
         Err(error) => {
-            tracing::warn!(error = %Report(&error), "cannot ask who reads the metrics");
+            tracing::warn!(error = %Report(&error), "cannot ask who may read this");
             (StatusCode::SERVICE_UNAVAILABLE, "the API server does not answer").into_response()
         }
     }
@@ -79,15 +83,16 @@ enum Error {
 }
 
 impl Access {
-    async fn admits(&self, token: &str) -> Result<bool, Error> {
-        let digest: [u8; 32] = Sha256::digest(token).into();
+    async fn admits(&self, token: &str, path: &str) -> Result<bool, Error> {
+        // No token holds a line break, so two pairs never give the same text.
+        let digest: [u8; 32] = Sha256::digest(format!("{token}\n{path}")).into();
         if self.allowed.lock().get(&digest).is_some_and(|until| Instant::now() < *until) {
             return Ok(true);
         }
-        let is_allowed = tokio::time::timeout(DEADLINE, self.ask(token)).await??;
+        let is_allowed = tokio::time::timeout(DEADLINE, self.ask(token, path)).await??;
         if is_allowed {
             let mut allowed = self.allowed.lock();
-            if allowed.len() >= MAX_TOKENS {
+            if allowed.len() >= MAX_REMEMBERED {
                 allowed.clear();
             }
             allowed.insert(digest, Instant::now() + REMEMBERED);
@@ -95,26 +100,26 @@ impl Access {
         Ok(is_allowed)
     }
 
-    async fn ask(&self, token: &str) -> Result<bool, kube::Error> {
+    async fn ask(&self, token: &str, path: &str) -> Result<bool, kube::Error> {
         let spec = TokenReviewSpec { token: token.to_owned(), ..TokenReviewSpec::default() };
         let review = TokenReview { spec, ..TokenReview::default() };
         let reviewed = Api::all(self.client.clone()).create(&PostParams::default(), &review).await?;
         let status = reviewed.status.unwrap_or_default();
         let Some(user) = status.user.filter(|_| status.authenticated == Some(true)) else { return Ok(false) };
-        let review = SubjectAccessReview { spec: access_of(user), ..SubjectAccessReview::default() };
+        let review = SubjectAccessReview { spec: access_of(user, path), ..SubjectAccessReview::default() };
         let reviewed = Api::all(self.client.clone()).create(&PostParams::default(), &review).await?;
         Ok(reviewed.status.is_some_and(|it| it.allowed))
     }
 }
 
-fn access_of(user: UserInfo) -> SubjectAccessReviewSpec {
+fn access_of(user: UserInfo, path: &str) -> SubjectAccessReviewSpec {
     SubjectAccessReviewSpec {
         user: user.username,
         uid: user.uid,
         groups: user.groups,
         extra: user.extra,
         non_resource_attributes: Some(NonResourceAttributes {
-            path: Some(PATH.to_owned()),
+            path: Some(path.to_owned()),
             verb: Some("get".to_owned()),
         }),
         ..SubjectAccessReviewSpec::default()

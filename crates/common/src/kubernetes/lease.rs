@@ -11,8 +11,9 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Client;
 use kube::api::{Api, PostParams};
-use llmd_common::report::Report;
 use tokio::time::Instant;
+
+use crate::report::Report;
 
 /// Time after which a lease that nobody renews can be taken.
 const DURATION: Duration = Duration::from_secs(15);
