@@ -14,6 +14,7 @@ use clap::ArgAction::Set;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use llmd_common::flag_value::{parse_bool, parse_bytes, parse_duration};
 
+mod kubernetes;
 mod settings;
 
 pub use settings::{ConfigSource, Error, Ports, ScrapeTimes, Settings, Tls};
@@ -41,24 +42,30 @@ pub struct Args {
     /// File with the EndpointPickerConfig.
     #[arg(long, conflicts_with = "config_text")]
     pub config_file: Option<PathBuf>,
-    /// The EndpointPickerConfig itself.
+    /// The EndpointPickerConfig itself. Without file and text: shortest queue, emptiest cache and longest prefix.
     #[arg(long)]
     pub config_text: Option<String>,
-    /// Name of the InferencePool; without Kubernetes it only labels metrics.
+    /// Name of the InferencePool. With file-discovery in the configuration it only labels metrics.
     #[arg(long, default_value = "")]
     pub pool_name: String,
-    /// Namespace of the InferencePool; without Kubernetes it has no effect.
+    /// Namespace of the InferencePool, its pods, objectives and rewrites; empty = default.
     #[arg(long, env = "NAMESPACE", default_value = "default")]
     pub pool_namespace: String,
-    /// API group of the InferencePool.
+    /// API group of the InferencePool: inference.networking.k8s.io or inference.networking.x-k8s.io.
     #[arg(long, default_value = "inference.networking.k8s.io")]
     pub pool_group: String,
-    /// Label selector of the endpoints (needs Kubernetes).
+    /// Label selector of the endpoints' pods, for clusters without InferencePools; needs --endpoint-target-ports.
     #[arg(long, default_value = "")]
     pub endpoint_selector: String,
-    /// Ports of the selected endpoints (needs Kubernetes).
+    /// Ports of the selected pods, one to eight, with commas; each port of a pod is an endpoint.
     #[arg(long, default_value = "")]
     pub endpoint_target_ports: String,
+    /// File that says how to reach the API server; absent = KUBECONFIG, ~/.kube/config or the pod's service account.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Name of this pod, which the replicas of one Deployment have in common but for its end.
+    #[arg(long, env = "POD_NAME", default_value = "", hide = true)]
+    pub pod_name: String,
     /// Ignore the gateway's subset of candidate endpoints.
     #[arg(long, action = Set, default_value_t = false, value_parser = parse_bool)]
     pub disable_endpoint_subset_filter: bool,
@@ -107,6 +114,18 @@ pub struct Args {
     /// Time between two updates of the pool's own gauges; at least 50ms.
     #[arg(long, default_value = "5s", value_parser = parse_duration)]
     pub refresh_prometheus_metrics_interval: Duration,
+    /// Scheme of the endpoints' metrics, for configurations that do not say it: http or https.
+    #[arg(long)]
+    pub model_server_metrics_scheme: Option<String>,
+    /// Path of the endpoints' metrics, for configurations that do not say it.
+    #[arg(long)]
+    pub model_server_metrics_path: Option<String>,
+    /// Port of the endpoints' metrics, for configurations that do not say it; 0 = the endpoint's own.
+    #[arg(long)]
+    pub model_server_metrics_port: Option<u16>,
+    /// Read metrics over https from endpoints whose certificate is not known, for configurations that do not say it.
+    #[arg(long, action = Set, num_args = 0..=1, value_parser = parse_bool)]
+    pub model_server_metrics_https_insecure_skip_verify: Option<bool>,
     /// Age at which an endpoint's metrics no longer count for flow control; there is none.
     #[arg(long, default_value = "2s", value_parser = parse_duration)]
     pub metrics_staleness_threshold: Duration,
@@ -117,7 +136,8 @@ pub struct Args {
     #[arg(long, default_value = "30s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
 
-    /// Require Kubernetes tokens on /metrics. Without Kubernetes there is nobody to ask, so this has no effect.
+    /// Ask the API server whether a reader of metrics and debug pages may read them. Without Kubernetes there is
+    /// nobody to ask, so this has no effect.
     #[arg(long, action = Set, default_value_t = true, value_parser = parse_bool)]
     pub metrics_endpoint_auth: bool,
     /// Folder with a certificate for the metrics port (not supported).
@@ -135,7 +155,7 @@ pub struct Args {
     /// Export traces; accepted, spans are not exported.
     #[arg(long, action = Set, default_value_t = true, value_parser = parse_bool)]
     pub tracing: bool,
-    /// Only the lease holder serves (needs Kubernetes).
+    /// Only the replica that holds the lease is ready.
     #[arg(long, action = Set, default_value_t = false, value_parser = parse_bool)]
     pub ha_enable_leader_election: bool,
 
@@ -173,6 +193,15 @@ pub struct Args {
     /// Removed upstream: name metrics in `engineConfigs` of the configuration.
     #[arg(long)]
     pub cache_info_metric: Option<String>,
+
+    /// Empty words, which templates of pods leave behind, mean nothing.
+    #[arg(hide = true, value_parser = empty)]
+    pub ignored: Vec<String>,
+}
+
+/// Accepts the empty word only.
+fn empty(word: &str) -> Result<String, String> {
+    if word.is_empty() { Ok(String::new()) } else { Err("flags begin with --".to_owned()) }
 }
 
 impl Args {

@@ -4,7 +4,7 @@
 //! is ignored costs more than a start that fails. [`graph`] applies the defaulting rules and builds the plugins.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub mod build;
 mod error;
@@ -178,6 +178,27 @@ impl EndpointPickerConfig {
             return Err(ConfigError::Kind(config.kind));
         }
         Ok(config)
+    }
+
+    /// Gives plugins of `type_name` the `parameters` that they do not have; adds such a plugin when there is none.
+    pub fn add_parameters(&mut self, type_name: &str, parameters: &Map<String, Value>) {
+        if parameters.is_empty() {
+            return;
+        }
+        if !self.plugins.iter().any(|it| it.type_name == type_name) {
+            self.plugins.push(PluginSpec::of_type(type_name));
+        }
+        for plugin in self.plugins.iter_mut().filter(|it| it.type_name == type_name) {
+            if plugin.parameters.is_null() {
+                plugin.parameters = Value::Object(Map::new());
+            }
+            // Whatever else stands there is refused when the plugin is built.
+            if let Value::Object(own) = &mut plugin.parameters {
+                for (name, value) in parameters {
+                    own.entry(name).or_insert_with(|| value.clone());
+                }
+            }
+        }
     }
 
     /// The configuration used when none is given: shortest queue, emptiest cache and longest prefix, weighted.

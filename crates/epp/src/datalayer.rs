@@ -30,6 +30,8 @@ pub struct Scraping {
     pub source: MetricsSource,
     /// What they mean.
     pub extractor: Arc<MetricsExtractor>,
+    /// Whether the engines' adapters are read too.
+    pub reads_adapters: bool,
     /// Time between two scrapes of an endpoint, unless the source says otherwise.
     pub interval: Duration,
 }

@@ -68,6 +68,27 @@ pub struct EngineMetrics {
     pub n_blocks: u32,
 }
 
+/// LoRA adapters of an engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Adapters {
+    /// Loaded.
+    pub running: Vec<Box<str>>,
+    /// Waiting for a slot.
+    pub waiting: Vec<Box<str>>,
+    /// Slots.
+    pub max: usize,
+}
+
+impl Adapters {
+    /// From lists of names with commas, as engines give them.
+    #[must_use]
+    pub fn new(running: &str, waiting: &str, max: usize) -> Self {
+        let names =
+            |list: &str| list.split(',').map(str::trim).filter(|it| !it.is_empty()).map(Box::from).collect();
+        Self { running: names(running), waiting: names(waiting), max }
+    }
+}
+
 /// Mutable state of one endpoint. Each field is read and written on its own: a reader may see the queue of one
 /// scrape beside the cache usage of the next, which does not matter for scores.
 #[derive(Debug)]
@@ -78,6 +99,7 @@ pub struct EndpointState {
     kv_cache_usage_bits: AtomicU64,
     block_size: AtomicU32,
     n_blocks: AtomicU32,
+    adapters: ArcSwap<Adapters>,
     in_flight: AtomicU32,
     unreachable: AtomicBool,
 }
@@ -94,6 +116,7 @@ impl Default for EndpointState {
             kv_cache_usage_bits: AtomicU64::new(0),
             block_size: AtomicU32::new(0),
             n_blocks: AtomicU32::new(0),
+            adapters: ArcSwap::default(),
             in_flight: AtomicU32::new(0),
             unreachable: AtomicBool::new(false),
         }
@@ -126,6 +149,19 @@ impl EndpointState {
         self.kv_cache_usage_bits.store(metrics.kv_cache_usage.to_bits(), Ordering::Relaxed);
         self.block_size.store(metrics.block_size, Ordering::Relaxed);
         self.n_blocks.store(metrics.n_blocks, Ordering::Relaxed);
+    }
+
+    /// The engine's adapters as last known; none when nobody reads them.
+    #[must_use]
+    pub fn adapters(&self) -> Guard<Arc<Adapters>> {
+        self.adapters.load()
+    }
+
+    /// Replaces the adapters.
+    pub fn set_adapters(&self, adapters: Adapters) {
+        if **self.adapters.load() != adapters {
+            self.adapters.store(Arc::new(adapters));
+        }
     }
 
     /// Whether the engine answered one of the last scrapes, or was never scraped.

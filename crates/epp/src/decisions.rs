@@ -5,7 +5,7 @@
 //!
 //! ```json
 //! {"decisions": [{
-//!   "request_id": "…", "time_unix_ms": 0, "model": "m", "target_model": "m",
+//!   "request_id": "…", "time_unix_ms": 0, "model": "m", "target_model": "m", "priority": 0,
 //!   "destinations": ["10.0.0.1:8000"], "set_headers": {"x-prefiller-host-port": "10.0.0.2:8000"}, "error": null,
 //!   "candidates": [{"endpoint": "10.0.0.1:8000", "name": "a", "role": "decode", "in_flight": 1,
 //!                   "waiting_requests": 0, "running_requests": 0, "kv_cache_usage": 0.0, "cached_blocks": [0]}],
@@ -41,6 +41,7 @@ pub struct Decision {
     time: SystemTime,
     model: String,
     target_model: String,
+    priority: i32,
     candidates: Vec<Seen>,
     /// What each prefix producer found.
     prefix_matches: Vec<PrefixMatches>,
@@ -101,6 +102,7 @@ impl Decision {
             time: SystemTime::now(),
             model: clipped(&request.model),
             target_model: clipped(&request.target_model),
+            priority: request.priority,
             candidates: candidates.iter().map(seen).collect(),
             prefix_matches: request.prefix_matches.clone(),
             runs,
@@ -123,6 +125,7 @@ impl Decision {
             "time_unix_ms": u64::try_from(time).unwrap_or(u64::MAX),
             "model": self.model,
             "target_model": self.target_model,
+            "priority": self.priority,
             "destinations": destinations,
             "set_headers": set_headers,
             "error": error,

@@ -20,6 +20,7 @@ use crate::datastore::{Datastore, Endpoint};
 use crate::decisions::{Decision, DecisionLog};
 use crate::metrics::{Metrics, RequestMetrics};
 use crate::plugin::ParsedBody;
+use crate::policies::Policies;
 use crate::request::{InferenceRequest, rewrite};
 use crate::scheduling::{Candidate, Cycle, Schedule, ScheduleError};
 
@@ -65,16 +66,22 @@ pub struct Director {
     datastore: Arc<Datastore>,
     graph: Graph,
     parsers: Parsers,
+    policies: Arc<Policies>,
     metrics: Arc<Metrics>,
     decisions: DecisionLog,
 }
 
 impl Director {
-    /// A director over the endpoints of `datastore`.
+    /// A director over the endpoints of `datastore`, under `policies` as they are at each request.
     #[must_use]
-    pub fn new(datastore: Arc<Datastore>, graph: Graph, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        datastore: Arc<Datastore>,
+        graph: Graph,
+        policies: Arc<Policies>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let parsers = Parsers::new(graph.parsers.clone());
-        Self { datastore, graph, parsers, metrics, decisions: DecisionLog::default() }
+        Self { datastore, graph, parsers, policies, metrics, decisions: DecisionLog::default() }
     }
 
     /// The last decisions, for `/debug/decisions`.
@@ -125,17 +132,18 @@ impl Director {
         let RequestHead { request_id, path, headers, subset, excluded } = head;
         let is_first_attempt = excluded.is_empty();
         let parsed = self.parsers.parse(&path, &body).inspect_err(|rejection| {
-            self.metrics.request("", "", "").count_error(rejection.code());
+            self.metrics.request("", "", "", 0).count_error(rejection.code());
         })?;
         let ParsedBody { model, cache_salt, prompt } = parsed;
         let (model, model_span) = model.unzip();
         let model = model.unwrap_or_default();
-        let target_model = match (header(&headers, &headers::MODEL_NAME_REWRITE), &model_span) {
-            (Some(target), Some(_)) => Cow::Borrowed(target),
-            _ => model.clone(),
+        let target_model = match &model_span {
+            Some(_) => self.target_model(&model, &headers, is_first_attempt),
+            None => model.clone(),
         };
+        let priority = self.policies.priority(header(&headers, &headers::OBJECTIVE));
         let fairness_id = header(&headers, &headers::FAIRNESS_ID).unwrap_or_default();
-        let metrics = self.metrics.request(&model, &target_model, fairness_id);
+        let metrics = self.metrics.request(&model, &target_model, fairness_id, priority);
         if is_first_attempt {
             metrics.count(body.len());
         }
@@ -143,6 +151,7 @@ impl Director {
             id: request_id.into(),
             model,
             target_model,
+            priority,
             cache_salt,
             prompt,
             headers: &headers,
@@ -161,6 +170,23 @@ impl Director {
         Ok((Routed { body, ..routed }, tracker))
     }
 
+    /// The model that serves a request for `model`: as the operator's rewrites say, then as the header says.
+    fn target_model<'m>(
+        &self,
+        model: &Cow<'m, str>,
+        headers: &'m HashMap<String, String>,
+        is_first_attempt: bool,
+    ) -> Cow<'m, str> {
+        let rewrites = self.policies.rewrites();
+        if let Some((target, rewrite)) = rewrites.target(model, &mut rand::rng()) {
+            if is_first_attempt {
+                self.metrics.count_rewrite(rewrite, model, target);
+            }
+            return Cow::Owned(target.to_owned());
+        }
+        header(headers, &headers::MODEL_NAME_REWRITE).map_or_else(|| model.clone(), Cow::Borrowed)
+    }
+
     /// Schedules, remembers the decision and starts to track the request.
     fn pick(
         &self,
@@ -173,6 +199,10 @@ impl Director {
             self.decisions.push(Decision::rejected(&request, &[], Vec::new(), rejection::NO_CANDIDATES));
             return Err(Rejection::no_candidates());
         }
+        if request.priority < 0 && self.graph.detector.saturation(&candidates) >= 1.0 {
+            self.decisions.push(Decision::rejected(&request, &candidates, Vec::new(), rejection::SHED));
+            return Err(Rejection::shed());
+        }
         let blocks = self.produce(&mut request, &candidates);
         let schedule = self.schedule(&request, candidates)?;
         for ((producer, matches), blocks) in
@@ -180,8 +210,12 @@ impl Director {
         {
             producer.plugin.remember(&schedule, matches, blocks);
         }
+        for (scorer, _) in self.graph.profiles.values().flat_map(|it| &it.scorers) {
+            scorer.plugin.picked(&request, &schedule);
+        }
         let set_headers = self.graph.handler.plugin.prepare(&request, &schedule);
-        let destinations = schedule.destinations().map(|it| it.host_port.clone()).collect();
+        let destinations =
+            schedule.destinations().map(|it| self.graph.handler.plugin.destination(it)).collect();
         let tracker = RequestTracker::new(metrics.clone(), received, &request, in_flight(&schedule));
         self.decisions.push(Decision::routed(&request, schedule, set_headers.clone()));
         Ok((Routed { destinations, set_headers, body: Bytes::new() }, tracker))

@@ -13,6 +13,7 @@ use crate::datastore::Endpoint;
 use crate::request::PrefixMatches;
 
 mod buckets;
+pub mod deprecated;
 mod labels;
 mod pool;
 mod request;
@@ -39,6 +40,7 @@ pub struct Metrics {
     scheduler_attempts: CounterVec,
     plugin_duration: HistogramVec,
     disagg_decisions: CounterVec,
+    rewrites: CounterVec,
     prefix_size: GaugeVec,
     prefix_hit_ratio: HistogramVec,
     prefix_hit_bytes: HistogramVec,
@@ -110,6 +112,11 @@ impl Metrics {
                 &["plugin_name", "plugin_type", "model_name", "decision_type"],
                 "Total number of disaggregation routing decisions made",
             ),
+            rewrites: family.counter(
+                "model_rewrite_decisions_total",
+                &["model_rewrite_name", "model_name", "target_model"],
+                "Total number of inference model rewrite decisions.",
+            ),
             prefix_size: family.gauge("prefix_indexer_size", plugin, "Size of the prefix indexer."),
             prefix_hit_ratio: family.histogram(
                 "prefix_indexer_hit_ratio",
@@ -144,14 +151,26 @@ impl Metrics {
 
     /// Series of a request from `model` to `target_model`, both bounded.
     #[must_use]
-    pub fn request(self: &Arc<Self>, model: &str, target_model: &str, fairness_id: &str) -> RequestMetrics {
-        let [model, target_model, fairness_id] = self.combinations.bound([
+    pub fn request(
+        self: &Arc<Self>,
+        model: &str,
+        target_model: &str,
+        fairness_id: &str,
+        priority: i32,
+    ) -> RequestMetrics {
+        let labels = self.combinations.bound([
             self.model_names.bound(model),
             self.model_names.bound(target_model),
             self.fairness_ids.bound(fairness_id),
+            priority.to_string().into(),
         ]);
-        // Priorities come from objectives, which exist in Kubernetes only.
-        RequestMetrics::new(Arc::clone(self), [model, target_model, fairness_id, "0".into()])
+        RequestMetrics::new(Arc::clone(self), labels)
+    }
+
+    /// Counts a request whose model the rewrite called `rewrite` replaced.
+    pub fn count_rewrite(&self, rewrite: &str, model: &str, target_model: &str) {
+        let (model, target_model) = (self.model_names.bound(model), self.model_names.bound(target_model));
+        self.rewrites.with_label_values(&[rewrite, &model, &target_model]).inc();
     }
 
     /// Duration of one plugin at one place of the cycle.

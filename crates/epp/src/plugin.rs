@@ -14,6 +14,7 @@ use crate::config::build::Build;
 use crate::datalayer::{MetricsExtractor, MetricsSource};
 use crate::datastore::Endpoint;
 use crate::discovery::file::FileDiscovery;
+use crate::plugins::detector::utilization_detector::UtilizationDetector;
 use crate::request::{InferenceRequest, PrefixMatches, PrefixSlot, Prompt};
 use crate::scheduling::{Candidate, Cycle, Schedule, ScheduleError};
 
@@ -27,6 +28,9 @@ pub trait Filter: Debug + Send + Sync {
 pub trait Scorer: Debug + Send + Sync {
     /// Writes a score between 0 (worst) and 1 (best) for each candidate; values outside are clamped.
     fn score(&self, request: &InferenceRequest<'_>, candidates: &[Candidate<'_>], scores: &mut [f64]);
+
+    /// The request was scheduled: for scorers that learn from picks.
+    fn picked(&self, _request: &InferenceRequest<'_>, _schedule: &Schedule<'_>) {}
 }
 
 /// Chooses from scored candidates.
@@ -52,6 +56,11 @@ pub trait ProfileHandler: Debug + Send + Sync {
     /// The pick is final: returns headers that tell the destination about the other picks.
     fn prepare(&self, _request: &InferenceRequest<'_>, _schedule: &Schedule<'_>) -> Vec<(String, String)> {
         Vec::new()
+    }
+
+    /// Where the gateway sends a request whose pick is `endpoint`, as `ip:port`.
+    fn destination(&self, endpoint: &Endpoint) -> String {
+        endpoint.host_port.clone()
     }
 }
 
@@ -142,6 +151,8 @@ pub enum Extension {
     MetricsExtractor(Arc<MetricsExtractor>),
     /// Finds endpoints.
     Discovery(FileDiscovery),
+    /// Tells how full the engines are.
+    SaturationDetector(UtilizationDetector),
     /// Known, and without effect in a picker without flow control.
     Inert,
 }
@@ -161,6 +172,7 @@ impl Extension {
             Self::MetricsSource(_) => "DataSource",
             Self::MetricsExtractor(_) => "Extractor",
             Self::Discovery(_) => "EndpointDiscovery",
+            Self::SaturationDetector(_) => "SaturationDetector",
             Self::Inert => "Inert",
         }
     }

@@ -3,6 +3,7 @@
 use crate::plugin::PluginType;
 
 pub mod decider;
+pub mod detector;
 pub mod filter;
 pub mod inert;
 pub mod parser;
@@ -15,9 +16,14 @@ use crate::{datalayer, discovery};
 
 /// Every type a configuration may name.
 pub static KNOWN: &[PluginType] = &[
+    PluginType { name: "active-request-scorer", build: scorer::active_request_scorer::build },
     PluginType { name: "always-disagg-pd-decider", build: decider::always_disagg_pd_decider::build },
     PluginType { name: "approx-prefix-cache-producer", build: producer::approx_prefix_cache_producer::build },
     PluginType { name: "core-metrics-extractor", build: datalayer::extract::build },
+    PluginType {
+        name: "data-parallel-profile-handler",
+        build: profile::data_parallel_profile_handler::build,
+    },
     PluginType { name: "decode-filter", build: filter::decode_filter::build },
     PluginType { name: "disagg-headers-handler", build: inert::build_headers_handler },
     PluginType { name: "disagg-profile-handler", build: profile::disagg_profile_handler::build },
@@ -25,8 +31,10 @@ pub static KNOWN: &[PluginType] = &[
     PluginType { name: "file-discovery", build: discovery::file::build },
     PluginType { name: "global-strict-fairness-policy", build: inert::build },
     PluginType { name: "kv-cache-utilization-scorer", build: scorer::kv_cache_utilization_scorer::build },
+    PluginType { name: "lora-affinity-scorer", build: scorer::lora_affinity_scorer::build },
     PluginType { name: "max-score-picker", build: picker::max_score_picker::build },
     PluginType { name: "metrics-data-source", build: datalayer::source::build },
+    PluginType { name: "no-hit-lru-scorer", build: scorer::no_hit_lru_scorer::build },
     PluginType { name: "openai-parser", build: parser::openai_parser::build },
     PluginType { name: "passthrough-parser", build: parser::passthrough_parser::build },
     PluginType { name: "prefill-filter", build: filter::prefill_filter::build },
@@ -38,7 +46,7 @@ pub static KNOWN: &[PluginType] = &[
     PluginType { name: "running-requests-size-scorer", build: scorer::running_requests_size_scorer::build },
     PluginType { name: "single-profile-handler", build: profile::single_profile_handler::build },
     PluginType { name: "static-usage-limit-policy", build: inert::build },
-    PluginType { name: "utilization-detector", build: inert::build_utilization_detector },
+    PluginType { name: "utilization-detector", build: detector::utilization_detector::build },
     PluginType { name: "vllmhttp-parser", build: parser::vllmhttp_parser::build },
     PluginType { name: "weighted-random-picker", build: picker::weighted_random_picker::build },
 ];

@@ -20,6 +20,8 @@ pub struct InferenceRequest<'a> {
     pub model: Cow<'a, str>,
     /// Model the engine is asked for.
     pub target_model: Cow<'a, str>,
+    /// Of the objective that the client named; higher is worth more, negative is shed first.
+    pub priority: i32,
     /// Separates the caches of tenants; empty when the client gave none.
     pub cache_salt: Cow<'a, str>,
     /// What the engine will have to prefill.

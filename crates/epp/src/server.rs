@@ -9,6 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 use hyper_util::service::TowerToHyperService;
+use llmd_common::kubernetes::client::{ClientError, client};
+use llmd_common::kubernetes::metrics_access;
 use llmd_common::metrics;
 use llmd_common::ready::Readiness;
 use llmd_common::serve::{Limits, serve};
@@ -25,7 +27,10 @@ use crate::admin;
 use crate::args::{ConfigSource, Settings, Tls};
 use crate::config::{ConfigError, EndpointPickerConfig};
 use crate::director::Director;
+
 use crate::ext_proc::{self, ExtProc, StreamMetrics};
+use crate::kubernetes::Cluster;
+use crate::metrics::deprecated::with_twins;
 use crate::proxy::{self, Proxy};
 use crate::startup::{self, StartError};
 
@@ -60,6 +65,9 @@ pub enum Error {
         #[source]
         source: ConfigError,
     },
+    /// The API server cannot be addressed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// A port cannot be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -84,7 +92,14 @@ pub async fn start(
     readiness: &Readiness,
     shutdown: &Shutdown,
 ) -> Result<Addresses, Error> {
-    let config = load_config(&settings.config)?;
+    let mut config = load_config(&settings.config)?;
+    config.add_parameters("metrics-data-source", &settings.metrics_source);
+    let cluster = match &settings.kubernetes {
+        Some(it) if config.data_layer.discovery.plugin().is_none() => {
+            Some(Cluster { kubernetes: it.clone(), client: client(it.kubeconfig.as_deref()).await? })
+        }
+        _ => None,
+    };
     let listeners = Listeners::bind(settings.host, settings.ports).await?;
     let addresses = listeners.addresses().map_err(Error::Address)?;
     let tls = acceptor(&settings.tls, shutdown)?;
@@ -94,15 +109,17 @@ pub async fn start(
         pool_name: settings.pool_name.clone(),
         refresh_interval: settings.scrape.interval,
         gauge_interval: settings.scrape.pool_gauges,
+        cluster: cluster.clone(),
     };
     let director = startup::start(config, options, shutdown, readiness, &registry).await?;
-    let parts = Parts { director, readiness: readiness.clone(), registry };
+    let parts = Parts { director, readiness: readiness.clone(), registry, cluster };
     spawn(listeners, settings, tls, parts, shutdown);
     Ok(addresses)
 }
 
 fn load_config(source: &ConfigSource) -> Result<EndpointPickerConfig, Error> {
     let (origin, text) = match source {
+        ConfigSource::Default => return Ok(EndpointPickerConfig::without_file()),
         ConfigSource::Text(text) => ("--config-text".to_owned(), text.clone()),
         ConfigSource::File(path) => {
             let read = std::fs::read_to_string(path);
@@ -118,6 +135,7 @@ struct Parts {
     director: Arc<Director>,
     readiness: Readiness,
     registry: Registry,
+    cluster: Option<Cluster>,
 }
 
 fn spawn(
@@ -128,9 +146,13 @@ fn spawn(
     shutdown: &Shutdown,
 ) {
     let Listeners { grpc, health, metrics, proxy } = listeners;
-    let Parts { director, readiness, registry } = parts;
+    let Parts { director, readiness, registry, cluster } = parts;
 
-    let health_service = HealthServer::new(Health::new(readiness.clone()));
+    let names = match &cluster {
+        Some(it) if it.kubernetes.election.is_some() => health::Names::OfElection,
+        _ => health::Names::Any,
+    };
+    let health_service = HealthServer::new(Health::new(readiness.clone(), names));
     let stream_metrics = settings.stream_metrics.then(|| StreamMetrics::new(&registry));
     let mut routes = Routes::new(ext_proc_server(settings, Arc::clone(&director), stream_metrics));
     if settings.health_on_grpc_port {
@@ -139,7 +161,10 @@ fn spawn(
     spawn_grpc(grpc, routes, tls, shutdown);
     spawn_grpc(health, Routes::new(health_service), None, shutdown);
 
-    let pages = admin::router(readiness.clone(), registry, Arc::clone(&director));
+    let mut pages = admin::router(readiness.clone(), with_twins(registry), Arc::clone(&director));
+    if let Some(cluster) = cluster.filter(|it| it.kubernetes.metrics_access) {
+        pages = metrics_access::guard(pages, cluster.client);
+    }
     spawn_http(metrics, pages, shutdown);
     if let Some(listener) = proxy {
         let limits = proxy::Limits {

@@ -14,7 +14,9 @@ use crate::datalayer::{self, Scraping};
 use crate::datastore::Datastore;
 use crate::director::Director;
 use crate::discovery::file::DiscoveryError;
+use crate::kubernetes::{self, Cluster};
 use crate::metrics::Metrics;
+use crate::policies::Policies;
 
 /// What the process decides, beside the configuration file.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub struct Options {
     pub refresh_interval: Duration,
     /// Time between two updates of the pool-wide gauges.
     pub gauge_interval: Duration,
+    /// Where endpoints come from when the configuration names no discovery plugin.
+    pub cluster: Option<Cluster>,
 }
 
 impl Default for Options {
@@ -33,6 +37,7 @@ impl Default for Options {
             pool_name: String::new(),
             refresh_interval: Duration::from_millis(50),
             gauge_interval: Duration::from_secs(5),
+            cluster: None,
         }
     }
 }
@@ -45,7 +50,8 @@ pub enum StartError {
     Config(#[from] ConfigError),
     /// The configuration does not say where endpoints are.
     #[error(
-        "no endpoint discovery is configured: add a file-discovery plugin and name it in dataLayer.discovery.pluginRef"
+        "nothing says where endpoints are: give --pool-name, or --endpoint-selector with --endpoint-target-ports, in a \
+         cluster; or add a file-discovery plugin and name it in dataLayer.discovery.pluginRef"
     )]
     NoDiscovery,
     /// The first endpoint list cannot be read.
@@ -54,7 +60,7 @@ pub enum StartError {
 }
 
 /// Loads plugins, reads the endpoints once and keeps them and their metrics fresh until `shutdown` drains.
-/// Adds its condition `endpoints` to `readiness` and its series to `registry`. Call inside a Tokio runtime.
+/// Adds conditions about the endpoints to `readiness` and its series to `registry`. Call inside a Tokio runtime.
 ///
 /// # Errors
 /// [`StartError`] when the configuration is wrong or the first endpoint list cannot be read.
@@ -65,21 +71,31 @@ pub async fn start(
     readiness: &Readiness,
     registry: &Registry,
 ) -> Result<Arc<Director>, StartError> {
-    let Options { pool_name, refresh_interval, gauge_interval } = options;
-    let loaded = readiness.condition("endpoints", "no endpoint list was read yet");
+    let Options { pool_name, refresh_interval, gauge_interval, cluster } = options;
     let metrics = Metrics::new(registry, &pool_name);
     let mut graph = Graph::load(&config, &metrics)?;
-    let discovery = graph.discovery.take().ok_or(StartError::NoDiscovery)?;
-    let scraping = graph.scraping.take();
-    let datastore = Arc::new(Datastore::default());
-    let director = Arc::new(Director::new(Arc::clone(&datastore), graph, Arc::clone(&metrics)));
-    discovery.start(Arc::clone(&datastore), shutdown).await?;
+    let (discovery, scraping) = (graph.discovery.take(), graph.scraping.take());
+    let reads_adapters = graph.reads_adapters;
+    let (datastore, policies) = (Arc::new(Datastore::default()), Arc::new(Policies::default()));
+    let director =
+        Arc::new(Director::new(Arc::clone(&datastore), graph, Arc::clone(&policies), Arc::clone(&metrics)));
+    match (discovery, cluster) {
+        (Some(file), _) => {
+            let loaded = readiness.condition("endpoints", "no endpoint list was read yet");
+            file.start(Arc::clone(&datastore), shutdown).await?;
+            loaded.ready();
+        }
+        (None, Some(cluster)) => {
+            let datastore = Arc::clone(&datastore);
+            kubernetes::start(&cluster, datastore, &policies, readiness, shutdown);
+        }
+        (None, None) => return Err(StartError::NoDiscovery),
+    }
     if let Some((source, extractor)) = scraping {
-        let scraping = Scraping { source, extractor, interval: refresh_interval };
+        let scraping = Scraping { source, extractor, reads_adapters, interval: refresh_interval };
         datalayer::start(datastore, scraping, &metrics, shutdown);
     }
     keep_refreshed(Arc::clone(&director), gauge_interval, shutdown);
-    loaded.ready();
     Ok(director)
 }
 

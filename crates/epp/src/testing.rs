@@ -92,6 +92,7 @@ pub(crate) fn request<'a>(text: &'a str, headers: &'a HashMap<String, String>) -
         id: "test".into(),
         model: "m".into(),
         target_model: "m".into(),
+        priority: 0,
         cache_salt: "".into(),
         prompt,
         headers,

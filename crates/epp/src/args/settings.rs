@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use llmd_common::flag_value::parse_bytes;
 use llmd_common::telemetry::LogFormat;
+use serde_json::{Map, Value, json};
 
-use super::Args;
+use super::{Args, kubernetes};
+use crate::kubernetes::Kubernetes;
 
 /// Largest gRPC message received when no flag says otherwise: the default of gRPC itself.
 const GRPC_MAX_RECV_BYTES: usize = 4 << 20;
@@ -17,9 +19,17 @@ const MIN_SCRAPE_INTERVAL: Duration = Duration::from_millis(50);
 /// Why a command line cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Neither a file nor a text with the configuration.
-    #[error("no configuration: use --config-file or --config-text with dataLayer.discovery file-discovery")]
-    NoConfig,
+    /// Two flags that say the same thing differently.
+    #[error("{0} and {1} exclude each other: leave one out")]
+    Exclusive(&'static str, &'static str),
+    /// A flag that means nothing without another.
+    #[error("{flag} needs {needs}")]
+    Missing {
+        /// The flag that was given.
+        flag: &'static str,
+        /// What it needs.
+        needs: &'static str,
+    },
     /// A flag of a feature that this build does not have.
     #[error("not supported: {flag}; {instead}")]
     NotSupported {
@@ -43,6 +53,8 @@ pub enum Error {
 /// Where the EndpointPickerConfig comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigSource {
+    /// Nowhere: the default configuration.
+    Default,
     /// A file to read.
     File(PathBuf),
     /// The text itself.
@@ -98,6 +110,10 @@ pub struct Settings {
     pub config: ConfigSource,
     /// Pool name as metrics label it.
     pub pool_name: String,
+    /// Where endpoints come from, unless the configuration names a discovery plugin.
+    pub kubernetes: Option<Kubernetes>,
+    /// Parameters of `metrics-data-source` for configurations that do not give them.
+    pub metrics_source: Map<String, Value>,
     /// Whether the gateway's candidate subset is obeyed.
     pub obey_subset: bool,
     /// Protection of the ext_proc port.
@@ -141,6 +157,18 @@ impl TryFrom<Args> for Settings {
             config_file,
             config_text,
             pool_name,
+            pool_namespace,
+            pool_group,
+            endpoint_selector,
+            endpoint_target_ports,
+            kubeconfig,
+            pod_name,
+            ha_enable_leader_election,
+            metrics_endpoint_auth,
+            model_server_metrics_scheme,
+            model_server_metrics_path,
+            model_server_metrics_port,
+            model_server_metrics_https_insecure_skip_verify,
             disable_endpoint_subset_filter,
             secure_serving,
             cert_path,
@@ -158,33 +186,39 @@ impl TryFrom<Args> for Settings {
             verbosity,
             zap_encoder,
             zap_log_level,
-            // Accepted because deployments pass them; they concern Kubernetes, Go, or plugins that this build
-            // does not have and refuses by name.
-            pool_namespace: _,
-            pool_group: _,
+            // Accepted because deployments pass them; they concern Go, or plugins that this build does not have and
+            // refuses by name.
             allow_experimental_plugins: _,
             metrics_staleness_threshold: _,
-            metrics_endpoint_auth: _,
             enable_pprof: _,
             tracing: _,
             zap_devel: _,
             zap_stacktrace_level: _,
             zap_time_encoding: _,
             // Refused above when set.
-            endpoint_selector: _,
-            endpoint_target_ports: _,
             emit_endpoint_scores: _,
             tls_min_version: _,
             tls_cipher_suites: _,
             metrics_cert_dir: _,
             metrics_client_ca_file: _,
-            ha_enable_leader_election: _,
             total_queued_requests_metric: _,
             total_running_requests_metric: _,
             kv_cache_usage_percentage_metric: _,
             lora_info_metric: _,
             cache_info_metric: _,
+            ignored: _,
         } = args;
+        let kubernetes = kubernetes::check(kubernetes::Flags {
+            kubeconfig,
+            pool_name: pool_name.clone(),
+            pool_namespace,
+            pool_group,
+            endpoint_selector,
+            endpoint_target_ports,
+            leader_election: ha_enable_leader_election,
+            metrics_access: metrics_endpoint_auth,
+            pod_name,
+        })?;
         Ok(Self {
             host,
             ports: Ports {
@@ -193,8 +227,15 @@ impl TryFrom<Args> for Settings {
                 metrics: metrics_port,
                 proxy: proxy_port,
             },
-            config: config_source(config_file, config_text)?,
-            pool_name,
+            config: config_source(config_file, config_text),
+            pool_name: kubernetes.as_ref().map_or(pool_name, |it| it.pool_name.clone()),
+            kubernetes,
+            metrics_source: metrics_source(
+                model_server_metrics_scheme,
+                model_server_metrics_path,
+                model_server_metrics_port,
+                model_server_metrics_https_insecure_skip_verify,
+            ),
             obey_subset: !disable_endpoint_subset_filter,
             tls: match (secure_serving, cert_path) {
                 (false, _) => Tls::Off,
@@ -221,7 +262,6 @@ impl TryFrom<Args> for Settings {
     }
 }
 
-const USE_FILE_DISCOVERY: &str = "use dataLayer.discovery file-discovery in the configuration";
 const USE_ENGINE_CONFIGS: &str =
     "it was removed upstream: name the metric in engineConfigs of the configuration";
 
@@ -230,13 +270,6 @@ fn refuse_unsupported(args: &Args) -> Result<(), Error> {
     let tls_too_strict =
         !matches!(args.tls_min_version.as_str(), "" | "VersionTLS10" | "VersionTLS11" | "VersionTLS12");
     let unsupported = [
-        ("--endpoint-selector", !args.endpoint_selector.is_empty(), USE_FILE_DISCOVERY),
-        ("--endpoint-target-ports", !args.endpoint_target_ports.is_empty(), USE_FILE_DISCOVERY),
-        (
-            "--ha-enable-leader-election",
-            args.ha_enable_leader_election,
-            "it needs a Kubernetes lease; run replicas without it",
-        ),
         (
             "--emit-endpoint-scores",
             args.emit_endpoint_scores,
@@ -266,12 +299,29 @@ fn refuse_unsupported(args: &Args) -> Result<(), Error> {
     }
 }
 
-fn config_source(file: Option<PathBuf>, text: Option<String>) -> Result<ConfigSource, Error> {
+fn config_source(file: Option<PathBuf>, text: Option<String>) -> ConfigSource {
     match (file, text) {
-        (Some(file), _) => Ok(ConfigSource::File(file)),
-        (None, Some(text)) => Ok(ConfigSource::Text(text)),
-        (None, None) => Err(Error::NoConfig),
+        (Some(file), _) => ConfigSource::File(file),
+        (None, Some(text)) => ConfigSource::Text(text),
+        (None, None) => ConfigSource::Default,
     }
+}
+
+/// The flags that were given, by the names of the parameters that replaced them.
+fn metrics_source(
+    scheme: Option<String>,
+    path: Option<String>,
+    port: Option<u16>,
+    insecure_skip_verify: Option<bool>,
+) -> Map<String, Value> {
+    let given = [
+        ("scheme", scheme.map(Value::from)),
+        ("path", path.map(Value::from)),
+        // 0 is the endpoint's own port, as when nothing is said.
+        ("port", port.filter(|&it| it > 0).map(|it| json!(it))),
+        ("insecureSkipVerify", insecure_skip_verify.map(Value::from)),
+    ];
+    given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 /// An empty value means the default, as upstream's own default is the empty text.

@@ -38,6 +38,7 @@ pub struct Builder {
     built: IndexMap<String, Plugin>,
     being_built: Vec<String>,
     n_prefix_slots: usize,
+    reads_adapters: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -63,7 +64,14 @@ impl Builder {
         if !unknown.is_empty() {
             return Err(ConfigError::UnknownTypes { types: unknown, known: plugins::known_names() });
         }
-        Ok(Self { specs: known, built: IndexMap::new(), being_built: Vec::new(), n_prefix_slots: 0, metrics })
+        Ok(Self {
+            specs: known,
+            built: IndexMap::new(),
+            being_built: Vec::new(),
+            n_prefix_slots: 0,
+            reads_adapters: false,
+            metrics,
+        })
     }
 
     /// Names of all plugins, in order.
@@ -122,6 +130,12 @@ impl Builder {
     /// When one cannot be built.
     pub fn build_all(&mut self) -> Result<Vec<Plugin>, ConfigError> {
         self.names().iter().map(|name| self.plugin("plugins", name)).collect()
+    }
+
+    /// Whether a plugin built so far reads the adapters of endpoints.
+    #[must_use]
+    pub const fn reads_adapters(&self) -> bool {
+        self.reads_adapters
     }
 
     /// Prefix producers by slot.
@@ -235,6 +249,11 @@ impl Build<'_, '_> {
             Extension::PrefixProducer(slot, _) => Ok(slot),
             _ => Err(wrong_extension(from, &plugin, "prefix producer")),
         }
+    }
+
+    /// The plugin reads the adapters of endpoints, which are scraped only if somebody does.
+    pub const fn read_adapters(&mut self) {
+        self.builder.reads_adapters = true;
     }
 
     /// A slot for the prefix producer that is being built.

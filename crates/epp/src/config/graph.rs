@@ -10,6 +10,7 @@ use crate::datalayer::{MetricsExtractor, MetricsSource};
 use crate::discovery::file::FileDiscovery;
 use crate::metrics::Metrics;
 use crate::plugin::{Extension, Parser, Plugin, PrefixProducer, ProfileHandler};
+use crate::plugins::detector::utilization_detector::UtilizationDetector;
 use crate::scheduling::{Profile, Stage};
 
 /// Parsers registered when the configuration names none. The llm-d router has an Anthropic parser among them;
@@ -31,6 +32,10 @@ pub struct Graph {
     pub discovery: Option<FileDiscovery>,
     /// How engine metrics are scraped; none when the file turned it off.
     pub scraping: Option<(MetricsSource, Arc<MetricsExtractor>)>,
+    /// Tells when requests of negative priority are dropped.
+    pub detector: UtilizationDetector,
+    /// Whether adapters are among what is scraped.
+    pub reads_adapters: bool,
 }
 
 impl Graph {
@@ -44,9 +49,7 @@ impl Graph {
         let plugins = builder.build_all()?;
         let profiles = profiles(config, &plugins, &mut builder, metrics)?;
         let handler = handler(&plugins, &profiles, &mut builder, metrics)?;
-        if let Some(name) = config.saturation_detector.as_ref().and_then(|it| it.plugin_ref.as_deref()) {
-            builder.plugin("saturationDetector", name)?;
-        }
+        let detector = detector(config, &mut builder)?;
         let parsers = parsers(config, &mut builder)?;
         let scraping = scraping(config, &mut builder)?;
         let discovery = discovery(config, &mut builder)?;
@@ -55,7 +58,8 @@ impl Graph {
             .into_iter()
             .map(|(plugin, producer)| stage(&plugin, producer, "DataProducer", metrics))
             .collect();
-        Ok(Self { handler, profiles, producers, parsers, discovery, scraping })
+        let reads_adapters = builder.reads_adapters();
+        Ok(Self { handler, profiles, producers, parsers, discovery, scraping, reads_adapters, detector })
     }
 }
 
@@ -277,6 +281,21 @@ fn scraping(config: &EndpointPickerConfig, builder: &mut Builder) -> Result<Opti
             Err(wrong_extension(FROM.to_owned(), &extractor, "metrics extractor"))
         }
         _ => Err(wrong_extension(FROM.to_owned(), &source, "metrics source")),
+    }
+}
+
+fn detector(
+    config: &EndpointPickerConfig,
+    builder: &mut Builder,
+) -> Result<UtilizationDetector, ConfigError> {
+    const FROM: &str = "saturationDetector";
+    let plugin = match config.saturation_detector.as_ref().and_then(|it| it.plugin_ref.as_deref()) {
+        Some(name) => builder.plugin(FROM, name)?,
+        None => builder.of_type("utilization-detector")?,
+    };
+    match plugin.extension {
+        Extension::SaturationDetector(detector) => Ok(detector),
+        _ => Err(wrong_extension(FROM.to_owned(), &plugin, "saturation detector")),
     }
 }
 

@@ -167,9 +167,9 @@ fn both_api_groups_are_accepted_and_no_other() {
 #[test]
 fn unknown_types_are_listed_with_the_known_ones() {
     check_error(
-        "plugins: [{type: token-producer}, {type: queue-scorer}, {type: lora-affinity-scorer}]",
+        "plugins: [{type: token-producer}, {type: queue-scorer}, {type: latency-scorer}]",
         &[
-            "unknown plugin type \"token-producer\", \"lora-affinity-scorer\"; known: ",
+            "unknown plugin type \"token-producer\", \"latency-scorer\"; known: ",
             "queue-scorer",
             "prefill-filter",
         ],
@@ -248,8 +248,8 @@ fn what_is_not_supported_says_so() {
     check_error("featureGates: [speed]", &["feature gate \"speed\""]);
     check_error("dataLayer: {peerDiscovery: {pluginRef: x}}", &["peerDiscovery"]);
     check_error(
-        "plugins: [{type: metrics-data-source, parameters: {scheme: https}}]",
-        &["scheme must be http"],
+        "plugins: [{type: metrics-data-source, parameters: {scheme: ftp}}]",
+        &["scheme must be http or https"],
     );
     check_error(
         "plugins: [{type: core-metrics-extractor, parameters: {defaultEngine: x}}]",
@@ -270,7 +270,6 @@ fn published_configurations_load_unchanged() {
         let text = std::fs::read_to_string(&path).unwrap();
         let loaded = load(&text).map(|graph| describe(&graph));
         let unknown: &[&str] = match path.file_name().and_then(|it| it.to_str()).unwrap() {
-            "dp-epp-config.yaml" => &["data-parallel-profile-handler"],
             "epp-precise-prefix-cache-config.yaml" => {
                 &["token-producer", "endpoint-notification-source", "precise-prefix-cache-producer"]
             }
@@ -306,4 +305,35 @@ fn plugins_are_built_once() {
     let mut builder = build::Builder::new(&specs, Metrics::unregistered()).unwrap();
     builder.build_all().unwrap();
     assert_eq!(builder.prefix_producers().len(), 1);
+}
+
+#[test]
+fn the_plugins_of_published_configurations_are_known() {
+    load(&yaml(
+        "plugins: [{type: queue-scorer}, {type: kv-cache-utilization-scorer}, {type: prefix-cache-scorer},
+                   {type: no-hit-lru-scorer}, {type: active-request-scorer}, {type: lora-affinity-scorer}]
+schedulingProfiles:
+- {name: default, plugins: [{pluginRef: queue-scorer, weight: 2}, {pluginRef: no-hit-lru-scorer, weight: 2},
+                            {pluginRef: active-request-scorer}, {pluginRef: lora-affinity-scorer}]}",
+    ))
+    .unwrap();
+    load(&yaml(
+        "plugins: [{type: decode-filter}, {type: max-score-picker},
+                   {type: data-parallel-profile-handler, parameters: {primaryPort: 8000}}]
+schedulingProfiles:
+- {name: default, plugins: [{pluginRef: decode-filter}, {pluginRef: max-score-picker}]}",
+    ))
+    .unwrap();
+}
+
+#[test]
+fn parameters_of_flags_fill_in_what_the_file_leaves_open() {
+    let given = serde_json::json!({ "scheme": "https", "path": "/m" });
+    let mut config = EndpointPickerConfig::without_file();
+    config.add_parameters("metrics-data-source", given.as_object().unwrap());
+    assert_eq!(config.plugins.last().unwrap().parameters, given);
+    config.plugins.last_mut().unwrap().parameters = serde_json::json!({ "path": "/own" });
+    config.add_parameters("metrics-data-source", given.as_object().unwrap());
+    let expected = serde_json::json!({ "scheme": "https", "path": "/own" });
+    assert_eq!(config.plugins.last().unwrap().parameters, expected);
 }

@@ -7,6 +7,7 @@
 //! an error to count, not a sign of death: the engine behind it may serve well.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +19,14 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use llmd_common::report::Report;
 use prometheus::Counter;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, timeout};
+use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::datalayer::Scraping;
-use crate::datalayer::extract::EngineSpecs;
+use crate::datalayer::extract::{EngineSpecs, Page};
 use crate::datastore::Endpoint;
 use crate::metrics::Metrics;
 
@@ -40,6 +43,8 @@ enum ScrapeError {
     Connect(#[source] io::Error),
     #[error("no answer in {STEP:?}")]
     Timeout,
+    #[error("cannot shake hands")]
+    Tls(#[source] io::Error),
     #[error("the connection failed")]
     Connection(#[from] hyper::Error),
     #[error("cannot make the request")]
@@ -54,7 +59,7 @@ impl ScrapeError {
     /// How much this says that the engine is gone; 0 for an answer without metrics.
     fn suspicion(&self) -> u32 {
         match self {
-            Self::Connect(_) | Self::Connection(_) => 10,
+            Self::Connect(_) | Self::Tls(_) | Self::Connection(_) => 10,
             Self::Status(status) if (502..=504).contains(&status.as_u16()) => 10,
             Self::Timeout => 3,
             Self::Request(_) | Self::Status(_) | Self::TooLong => 0,
@@ -71,6 +76,9 @@ struct Connection {
 /// Scrapes one endpoint.
 pub struct Scraper {
     endpoint: Arc<Endpoint>,
+    address: SocketAddr,
+    host: String,
+    tls: Option<TlsConnector>,
     uri: Uri,
     specs: Arc<EngineSpecs>,
     interval: Duration,
@@ -89,10 +97,15 @@ impl Scraper {
     /// A scraper that has not connected yet.
     #[must_use]
     pub fn new(endpoint: &Arc<Endpoint>, scraping: &Scraping, metrics: &Metrics) -> Self {
+        let mut address = endpoint.spec.address;
+        address.set_port(scraping.source.port.unwrap_or(address.port()));
         Self {
             endpoint: Arc::clone(endpoint),
+            address,
+            host: address.to_string(),
+            tls: scraping.source.tls.clone().map(TlsConnector::from),
             uri: scraping.source.path.clone().into(),
-            specs: scraping.extractor.specs(endpoint),
+            specs: scraping.extractor.specs(endpoint, scraping.reads_adapters),
             interval: scraping.source.interval.unwrap_or(scraping.interval),
             poll_errors: metrics.poll_errors("metrics-data-source"),
             extract_errors: metrics.extract_errors("metrics-data-source", "core-metrics-extractor"),
@@ -147,25 +160,25 @@ impl Scraper {
     }
 
     async fn connect(&self) -> Result<Connection, ScrapeError> {
-        let connecting = TcpStream::connect(self.endpoint.spec.address);
+        let connecting = TcpStream::connect(self.address);
         let stream = timeout(STEP, connecting)
             .await
             .map_err(|_| ScrapeError::Timeout)?
             .map_err(ScrapeError::Connect)?;
         stream.set_nodelay(true).map_err(ScrapeError::Connect)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with the connection's handle, so nothing needs to wait for it.
-        let driver = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::trace!(%error, "connection to an endpoint ended");
+        match &self.tls {
+            None => speak_http(stream).await,
+            Some(tls) => {
+                let handshake = tls.connect(self.address.ip().into(), stream);
+                let stream = timeout(STEP, handshake).await.map_err(|_| ScrapeError::Timeout)?;
+                speak_http(stream.map_err(ScrapeError::Tls)?).await
             }
-        });
-        Ok(Connection { sender, _driver: AbortOnDropHandle::new(driver) })
+        }
     }
 
     async fn scrape(&mut self, mut connection: Connection) -> Result<(), ScrapeError> {
         let request = Request::get(self.uri.clone())
-            .header(header::HOST, &self.endpoint.host_port)
+            .header(header::HOST, &self.host)
             .header(header::ACCEPT, "text/plain")
             .body(Empty::new())?;
         let answer = async {
@@ -192,11 +205,28 @@ impl Scraper {
             reader.feed(&chunk);
         }
         let state = &self.endpoint.state;
-        let (metrics, lacks_gauge) = reader.finish(state.metrics());
+        let Page { metrics, adapters, lacks_gauge } = reader.finish(state.metrics());
         state.set_metrics(metrics);
+        if let Some(adapters) = adapters {
+            state.set_adapters(adapters);
+        }
         if lacks_gauge {
             self.extract_errors.inc();
         }
         Ok(())
     }
+}
+
+async fn speak_http<S>(stream: S) -> Result<Connection, ScrapeError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with the connection's handle, so nothing needs to wait for it.
+    let driver = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::trace!(%error, "connection to an endpoint ended");
+        }
+    });
+    Ok(Connection { sender, _driver: AbortOnDropHandle::new(driver) })
 }

@@ -56,7 +56,7 @@ fn with_page() -> Router {
 fn scraping() -> Scraping {
     let graph = Graph::load(&EndpointPickerConfig::without_file(), &Metrics::unregistered()).unwrap();
     let (source, extractor) = graph.scraping.unwrap();
-    Scraping { source, extractor, interval: Duration::from_millis(5) }
+    Scraping { source, extractor, reads_adapters: false, interval: Duration::from_millis(5) }
 }
 
 async fn eventually(condition: impl Fn() -> bool) {
@@ -131,4 +131,52 @@ async fn endpoints_that_leave_are_not_scraped_any_more() {
     let n_scrapes = engine.n_scrapes();
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert_eq!(engine.n_scrapes(), n_scrapes);
+}
+
+/// `metrics-data-source` with these parameters.
+fn source(parameters: &str) -> Scraping {
+    let config = format!(
+        "apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n\
+         plugins: [{{type: metrics-data-source, parameters: {parameters}}}]"
+    );
+    let graph = Graph::load(&EndpointPickerConfig::parse(&config).unwrap(), &Metrics::unregistered());
+    Scraping { source: graph.unwrap().scraping.unwrap().0, ..scraping() }
+}
+
+#[tokio::test]
+async fn metrics_over_tls_are_read_from_whom_the_parameters_trust() {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = llmd_common::tls::Replaceable::new(
+        made.cert.pem().as_bytes(),
+        made.signing_key.serialize_pem().as_bytes(),
+    );
+    let tls = certificate.unwrap().server_config(&[b"http/1.1"]).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+    let (listener, shutdown) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Shutdown::new());
+    let port = listener.local_addr().unwrap().port();
+    let service = hyper_util::service::TowerToHyperService::new(with_page());
+    let limits = llmd_common::serve::Limits::default();
+    shutdown.spawn(llmd_common::serve::serve(listener, service, Some(acceptor), limits, shutdown.clone()));
+
+    let folder = tempfile::tempdir().unwrap();
+    let (known, unknown) = (folder.path().join("known.crt"), folder.path().join("unknown.crt"));
+    std::fs::write(&known, made.cert.pem()).unwrap();
+    let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(&unknown, other.cert.pem()).unwrap();
+    for (parameters, is_trusted) in [
+        (format!("{{scheme: https, port: {port}}}"), true),
+        (format!("{{scheme: https, port: {port}, caCertPath: {}}}", known.display()), true),
+        (format!("{{scheme: https, port: {port}, caCertPath: {}}}", unknown.display()), false),
+    ] {
+        let store = Arc::new(Datastore::default());
+        start(Arc::clone(&store), source(&parameters), &Metrics::unregistered(), &shutdown);
+        // The parameters give the port of metrics.
+        store.replace(vec![endpoint("a").port(9).spec()]);
+        let state = Arc::clone(&store.endpoints()[0].state);
+        if is_trusted {
+            eventually(|| state.metrics().waiting_requests == 3).await;
+        } else {
+            eventually(|| !state.is_reachable()).await;
+        }
+    }
 }

@@ -6,6 +6,9 @@ use crate::scheduling::ScheduleError;
 /// Text of the rejection without candidates.
 pub(super) const NO_CANDIDATES: &str = "failed to find endpoint candidates for serving the request";
 
+/// Text of the rejection of what is worth least while the engines are full.
+pub(super) const SHED: &str = "system saturated, sheddable request dropped";
+
 /// A refused request, as HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
@@ -38,6 +41,12 @@ impl Rejection {
     #[must_use]
     pub fn no_candidates() -> Self {
         Self::new(503, NO_CANDIDATES, Some("rejected-no-endpoints"))
+    }
+
+    /// The request's priority is negative and the engines are full.
+    #[must_use]
+    pub fn shed() -> Self {
+        Self::new(429, SHED, None)
     }
 
     /// The code's name, label of the error metric.

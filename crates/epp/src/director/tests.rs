@@ -9,6 +9,7 @@ struct Fixture {
     director: Director,
     store: Arc<Datastore>,
     registry: Registry,
+    policies: Arc<Policies>,
 }
 
 fn fixture(config: &str, endpoints: Vec<EndpointBuilder>) -> Fixture {
@@ -16,7 +17,9 @@ fn fixture(config: &str, endpoints: Vec<EndpointBuilder>) -> Fixture {
     let (store, registry) = (store(endpoints), Registry::new());
     let metrics = Metrics::new(&registry, "pool");
     let graph = Graph::load(&EndpointPickerConfig::parse(&text).unwrap(), &metrics).unwrap();
-    Fixture { director: Director::new(Arc::clone(&store), graph, metrics), store, registry }
+    let policies = Arc::new(Policies::default());
+    let director = Director::new(Arc::clone(&store), graph, Arc::clone(&policies), metrics);
+    Fixture { director, store, registry, policies }
 }
 
 const PREFIX: &str = "plugins: [{type: prefix-cache-scorer}]";
@@ -317,4 +320,65 @@ fn concurrent_requests_leave_nothing_behind() {
     fixture.check_metric(&format!("llm_d_epp_request_running{{{LABELS}}} 0"));
     fixture.check_metric(&format!("llm_d_epp_request_total{{{LABELS}}} 400"));
     fixture.check_metric(&format!("llm_d_epp_request_error_total{{error_code=\"Aborted\",{LABELS}}} 136"));
+}
+
+#[test]
+fn an_objective_gives_a_request_its_priority() {
+    let fixture = fixture(PREFIX, vec![endpoint("a")]);
+    fixture.policies.set_priorities(HashMap::from([("batch".to_owned(), -1)]));
+    for (objective, priority) in [("batch", -1), ("unknown", 0), ("", 0)] {
+        let (mut head, body) = completion("p");
+        head.headers.insert(headers::OBJECTIVE[0].to_owned(), objective.to_owned());
+        fixture.route(head, body).unwrap();
+        assert_eq!(fixture.director.decisions().snapshot()["decisions"][0]["priority"], priority);
+    }
+    let text = render(&fixture.registry);
+    let labels = LABELS.replace("priority=\"0\"", "priority=\"-1\"");
+    assert!(text.contains(&format!("llm_d_epp_request_total{{{labels}}} 1")), "{text}");
+}
+
+#[test]
+fn an_operators_rewrite_comes_before_the_header_and_is_counted_once() {
+    use crate::policies::rewrites::{Rewrite, Rewrites, Rule, Target};
+    let fixture = fixture(PREFIX, vec![endpoint("a")]);
+    let target = Target { model: "m-v2".to_owned(), weight: Some(1) };
+    let rules = vec![Rule { models: vec!["m".to_owned()], targets: vec![target] }];
+    fixture.policies.set_rewrites(Rewrites::new(vec![Rewrite {
+        name: "canary".to_owned(),
+        created: 0,
+        rules,
+    }]));
+    let (mut head, body) = completion("p");
+    head.headers.insert(headers::MODEL_NAME_REWRITE[0].to_owned(), "other".to_owned());
+    let retried = RequestHead { excluded: vec!["10.0.0.9:1".to_owned()], ..head.clone() };
+    let (routed, tracker) = fixture.route(head, body.clone()).unwrap();
+    assert_eq!(routed.body, r#"{"prompt":"p", "model":"m-v2"}"#);
+    assert!(tracker.rewrites_response());
+    fixture.route(retried, body).unwrap();
+    let text = render(&fixture.registry);
+    let labels = r#"model_name="m",model_rewrite_name="canary",target_model="m-v2""#;
+    assert!(text.contains(&format!("llm_d_epp_model_rewrite_decisions_total{{{labels}}} 1")), "{text}");
+}
+
+#[test]
+fn a_data_parallel_rank_is_reached_through_its_pods_primary_port() {
+    let config = "plugins: [{type: data-parallel-profile-handler, parameters: {primaryPort: 8000}}]";
+    let routed = fixture(config, vec![endpoint("a").port(8003)]).complete("p");
+    assert_eq!(routed.destinations, ["127.0.0.1:8000"]);
+    let rank = (headers::DATA_PARALLEL_HOST_PORT.to_owned(), "127.0.0.1:8003".to_owned());
+    assert_eq!(routed.set_headers, [rank]);
+}
+
+#[test]
+fn what_is_worth_least_is_dropped_while_the_engines_are_full() {
+    let fixture = fixture(PREFIX, vec![endpoint("a").waiting(5)]);
+    fixture.policies.set_priorities(HashMap::from([("batch".to_owned(), -1)]));
+    fixture.complete("p");
+    let (mut head, body) = completion("p");
+    head.headers.insert(headers::OBJECTIVE[0].to_owned(), "batch".to_owned());
+    let rejection = fixture.route(head.clone(), body.clone()).unwrap_err();
+    let message = "ResourceExhausted - system saturated, sheddable request dropped";
+    assert_eq!((rejection.status, rejection.message.as_str(), rejection.reason), (429, message, None));
+    fixture.store.endpoints()[0].state.set_metrics(crate::datastore::EngineMetrics::default());
+    fixture.route(head, body).unwrap();
 }

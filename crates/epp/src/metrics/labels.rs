@@ -45,11 +45,11 @@ impl BoundedLabel {
     }
 }
 
-/// The combinations of values in the labels of one request, bounded together: three labels of a thousand values
+/// The combinations of values in the labels of one request, bounded together: labels of a thousand values
 /// each would be more series than memory holds.
 #[derive(Debug)]
 pub(super) struct Combinations {
-    seen: RwLock<HashSet<[Arc<str>; 3]>>,
+    seen: RwLock<HashSet<[Arc<str>; 4]>>,
     max: usize,
 }
 
@@ -58,23 +58,23 @@ impl Combinations {
         Self { seen: RwLock::new(HashSet::new()), max }
     }
 
-    /// The labels (model, target model, fairness id), of which the fairness id becomes `other` after `max`
-    /// combinations and everything after twice as many.
-    pub(super) fn bound(&self, labels: [Arc<str>; 3]) -> [Arc<str>; 3] {
+    /// The labels (model, target model, fairness id, priority), of which the fairness id becomes `other` after `max`
+    /// combinations and everything but the priority, which operators choose, after twice as many.
+    pub(super) fn bound(&self, labels: [Arc<str>; 4]) -> [Arc<str>; 4] {
         if self.admits(&labels, self.max) {
             return labels;
         }
-        let [model, target_model, _] = labels;
-        let of_model = [model, target_model, OTHER.into()];
+        let [model, target_model, _, priority] = labels;
+        let of_model = [model, target_model, OTHER.into(), Arc::clone(&priority)];
         if self.admits(&of_model, 2 * self.max) {
             of_model
         } else {
-            [OTHER.into(), OTHER.into(), OTHER.into()]
+            [OTHER.into(), OTHER.into(), OTHER.into(), priority]
         }
     }
 
     /// Whether `labels` were seen or are among the first `max`.
-    fn admits(&self, labels: &[Arc<str>; 3], max: usize) -> bool {
+    fn admits(&self, labels: &[Arc<str>; 4], max: usize) -> bool {
         let seen = self.seen.read();
         let is_known = seen.contains(labels);
         if is_known || seen.len() >= max {

@@ -7,7 +7,7 @@ use crate::testing::{endpoint, store};
 fn every_series_carries_its_stability_and_its_labels() {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry, "pool");
-    let request = metrics.request("m", "t", "f");
+    let request = metrics.request("m", "t", "f", 0);
     request.count(100);
     request.count_error("BadRequest");
     let text = render(&registry);
@@ -47,7 +47,7 @@ fn combinations_that_clients_choose_are_bounded() {
     let metrics = Metrics::new(&registry, "pool");
     for number in 0..3 * MAX_COMBINATIONS {
         let (model, fairness_id) = ((number % 97).to_string(), (number % 89).to_string());
-        metrics.request(&model, &model, &fairness_id).count(1);
+        metrics.request(&model, &model, &fairness_id, 0).count(1);
     }
     let text = render(&registry);
     let series = text.lines().filter_map(|it| it.strip_prefix("llm_d_epp_request_total{")?.rsplit_once("} "));

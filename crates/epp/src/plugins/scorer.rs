@@ -1,6 +1,9 @@
 //! Scorers.
 
+pub mod active_request_scorer;
 pub mod kv_cache_utilization_scorer;
+pub mod lora_affinity_scorer;
+pub mod no_hit_lru_scorer;
 pub mod prefix_cache_scorer;
 pub mod queue_scorer;
 pub mod running_requests_size_scorer;

@@ -1,0 +1,3 @@
+//! Detectors of saturation.
+
+pub mod utilization_detector;
