@@ -11,7 +11,7 @@ const NAMESPACE: &str = "images";
 const IMAGES: [(&str, &str); 6] = [
     ("llmd", "explain"),
     ("llmd-controller", "--leader-elect"),
-    ("llmd-engine", "--max-model-len"),
+    ("llmd-engine", "serve"),
     ("llmd-epp", "--pool-name"),
     ("llmd-sidecar", "--connector"),
     ("llmd-storage", "Usage"),
@@ -32,7 +32,8 @@ pub(crate) fn story(world: &World) -> Result<()> {
         let path = "{.status.phase}{.status.containerStatuses[0].state.waiting.reason}";
         let phase = world.eventually(&format!("{object} ends"), || {
             let phase = world.field(NAMESPACE, &[&object], path)?;
-            let is_over = ["Succeeded", "Failed"].contains(&phase.as_str()) || phase.contains("Err");
+            let never_starts = ["Err", "BackOff"].iter().any(|it| phase.contains(it));
+            let is_over = never_starts || ["Succeeded", "Failed"].contains(&phase.as_str());
             Ok(is_over.then_some(phase))
         })?;
         let log = world.kubectl().run(&["-n", NAMESPACE, "logs", name]).unwrap_or_default();
