@@ -33,7 +33,7 @@ pub(crate) struct Workshop {
 
 /// A program ready for an image.
 #[derive(Debug, Clone)]
-pub(crate) struct Program {
+pub(crate) struct Executable {
     /// The file, without symbols.
     pub(crate) bytes: Vec<u8>,
     /// Bytes as linked, with symbols and line tables.
@@ -41,34 +41,41 @@ pub(crate) struct Program {
 }
 
 impl Workshop {
-    /// Looks around and installs cargo-zigbuild and zig below `target/images` where they are missing.
+    /// Looks around.
     ///
     /// # Errors
-    /// When Python 3 or PyPI cannot be had.
+    /// When rustc does not run.
     pub(crate) fn open(root: &Path, target: &Path) -> Result<Self> {
-        let venv = target.join("images/tools");
-        if !venv.join("bin/python").exists() {
-            run(Command::new("python3").args(["-m", "venv"]).arg(&venv))
-                .context("a virtual environment of Python 3 holds zig")?;
-        }
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-        let requirements = root.join("xtask/images/requirements.txt");
-        run(Command::new(venv.join("bin/python")).args(pip).arg(requirements))?;
         Ok(Self {
             root: root.to_owned(),
             target: target.to_owned(),
-            tools: venv.join("bin"),
+            tools: target.join("images/tools/bin"),
             sysroot: PathBuf::from(rustc(root, "sysroot")?),
             host: rustc(root, "host-tuple")?,
         })
     }
 
-    /// Builds the programs of `recipes` for `platform`. All packages are named whichever are built, because cargo
+    /// Installs cargo-zigbuild and zig below `target/images` where they are missing.
+    ///
+    /// # Errors
+    /// When Python 3 or PyPI cannot be had.
+    pub(crate) fn equip(&self) -> Result<()> {
+        let python = self.tools.join("python");
+        if !python.exists() {
+            let venv = self.tools.parent().expect("the tools lie in a virtual environment");
+            run(Command::new("python3").args(["-m", "venv"]).arg(venv))
+                .context("a virtual environment of Python 3 holds zig")?;
+        }
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+        run(Command::new(python).args(pip).arg(self.root.join("xtask/images/requirements.txt")))
+    }
+
+    /// Builds the programs `names` for `platform`. All packages are named whichever are built, because cargo
     /// unifies the features of what it is asked for: a program built alone must have the bytes it has among others.
     ///
     /// # Errors
     /// When rustc lacks the platform, or the build fails.
-    pub(crate) fn build(&self, platform: Platform, recipes: &[&Recipe]) -> Result<()> {
+    pub(crate) fn build(&self, platform: Platform, names: &[&str]) -> Result<()> {
         let target = platform.target();
         ensure!(
             self.sysroot.join("lib/rustlib").join(target).exists(),
@@ -76,11 +83,11 @@ impl Workshop {
         );
         let mut build = Command::new("cargo");
         build.current_dir(&self.root).args(["zigbuild", "--release", "--locked", "--target", target]);
-        for recipe in &RECIPES {
-            build.args(["--package", recipe.package]);
+        for program in RECIPES.iter().filter_map(Recipe::program) {
+            build.args(["--package", program.package]);
         }
-        for recipe in recipes {
-            build.args(["--bin", recipe.name]);
+        for name in names {
+            build.args(["--bin", name]);
         }
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let paths = std::iter::once(self.tools.clone()).chain(std::env::split_paths(&paths));
@@ -109,7 +116,7 @@ impl Workshop {
     ///
     /// # Errors
     /// When the program is not built or names a path of this machine.
-    pub(crate) fn program(&self, platform: Platform, name: &str, symbols: &Path) -> Result<Program> {
+    pub(crate) fn executable(&self, platform: Platform, name: &str, symbols: &Path) -> Result<Executable> {
         let linked = self.target.join(platform.target()).join("release").join(name);
         fs::create_dir_all(symbols).with_context(|| format!("cannot make {}", symbols.display()))?;
         let (debug, stripped) = (symbols.join(format!("{name}.debug")), symbols.join(name));
@@ -129,7 +136,7 @@ impl Workshop {
                 private.display()
             );
         }
-        Ok(Program { bytes, linked: fs::metadata(&linked)?.len() })
+        Ok(Executable { bytes, linked: fs::metadata(&linked)?.len() })
     }
 
     /// LLVM's objcopy, which comes with rustc and knows both platforms.

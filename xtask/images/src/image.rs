@@ -13,11 +13,11 @@ use oci_spec::image::{
 };
 
 use crate::blob::Blob;
-use crate::catalogue::Recipe;
-use crate::layer::{Layer, pack};
+use crate::catalogue::{Content, Recipe};
+use crate::layer::Layer;
 use crate::origin::Origin;
 use crate::platform::Platform;
-use crate::tree::{self, CERTIFICATES, NONROOT, PROGRAMS};
+use crate::tree::{CERTIFICATES, NONROOT, PROGRAMS};
 
 /// Home of the project.
 pub(crate) const SOURCE: &str = "https://github.com/llmd/llmd";
@@ -31,10 +31,10 @@ pub(crate) struct Image {
     pub(crate) platform: Platform,
     pub(crate) manifest: Blob,
     pub(crate) config: Blob,
-    /// The shared one, then the program's.
+    /// Of a program: the shared one, then its own.
     pub(crate) layers: Vec<Layer>,
-    /// The SBOM as an artifact whose subject is the manifest.
-    pub(crate) sbom: Artifact,
+    /// The SBOM of a program as an artifact whose subject is the manifest.
+    pub(crate) sbom: Option<Artifact>,
 }
 
 /// What refers to an image without being one.
@@ -49,25 +49,19 @@ pub(crate) struct Artifact {
 #[derive(Debug, Clone)]
 pub(crate) struct Ingredients {
     pub(crate) platform: Platform,
-    /// Content of the program's file.
-    pub(crate) program: Vec<u8>,
-    /// SPDX document in JSON.
-    pub(crate) sbom: Vec<u8>,
+    /// The lowest first.
+    pub(crate) layers: Vec<Layer>,
+    /// SPDX document in JSON, of programs.
+    pub(crate) sbom: Option<Vec<u8>>,
 }
 
 impl Image {
-    /// Assembles the image of `recipe` on top of the `base` layer.
+    /// Assembles the image of `recipe`.
     ///
     /// # Errors
-    /// When a document or an archive cannot be written.
-    pub(crate) fn assemble(
-        recipe: &Recipe,
-        origin: &Origin,
-        base: &Layer,
-        ingredients: Ingredients,
-    ) -> Result<Self> {
-        let Ingredients { platform, program, sbom } = ingredients;
-        let layers = vec![base.clone(), pack(&tree::program(recipe, program, sbom.clone()))?];
+    /// When a document cannot be written.
+    pub(crate) fn assemble(recipe: &Recipe, origin: &Origin, ingredients: Ingredients) -> Result<Self> {
+        let Ingredients { platform, layers, sbom } = ingredients;
         let config = config(recipe, origin, platform, &layers)?;
         let manifest = ImageManifestBuilder::default()
             .schema_version(2_u32)
@@ -77,7 +71,8 @@ impl Image {
             .annotations(annotations(recipe, origin))
             .build()?;
         let manifest = Blob::json(MediaType::ImageManifest, &manifest)?;
-        let sbom = Artifact::about(&manifest, Blob::new(MediaType::Other(SPDX.to_owned()), sbom))?;
+        let sbom = sbom.map(|sbom| Blob::new(MediaType::Other(SPDX.to_owned()), sbom));
+        let sbom = sbom.map(|sbom| Artifact::about(&manifest, sbom)).transpose()?;
         Ok(Self { platform, manifest, config, layers, sbom })
     }
 
@@ -135,22 +130,28 @@ pub(crate) fn index(recipe: &Recipe, origin: &Origin, images: &[Image]) -> Resul
 }
 
 fn config(recipe: &Recipe, origin: &Origin, platform: Platform, layers: &[Layer]) -> Result<Blob> {
-    let environment = [format!("PATH=/{PROGRAMS}:/usr/bin:/bin"), format!("SSL_CERT_FILE=/{CERTIFICATES}")];
-    let mut config = ConfigBuilder::default()
-        .user(format!("{NONROOT}:{NONROOT}"))
-        .env(environment)
-        .entrypoint([format!("/{PROGRAMS}/{}", recipe.name)])
-        .working_dir("/")
-        .labels(annotations(recipe, origin));
-    if !recipe.ports.is_empty() {
-        config = config.exposed_ports(recipe.ports.iter().map(|&it| it.to_owned()).collect::<Vec<_>>());
+    let mut config = ConfigBuilder::default().labels(annotations(recipe, origin));
+    if let Content::Program(program) = &recipe.content {
+        let environment =
+            [format!("PATH=/{PROGRAMS}:/usr/bin:/bin"), format!("SSL_CERT_FILE=/{CERTIFICATES}")];
+        config = config
+            .user(format!("{NONROOT}:{NONROOT}"))
+            .env(environment)
+            .entrypoint([format!("/{PROGRAMS}/{}", recipe.name)])
+            .working_dir("/");
+        if !program.ports.is_empty() {
+            config = config.exposed_ports(program.ports.iter().map(|&it| it.to_owned()).collect::<Vec<_>>());
+        }
     }
     let root = RootFsBuilder::default()
         .typ("layers")
         .diff_ids(layers.iter().map(|layer| layer.diff_id.to_string()).collect::<Vec<_>>())
         .build()?;
-    let steps = ["certificates, account and licence", recipe.name];
-    let history = steps.map(|step| made(origin, step)).into_iter().collect::<Result<Vec<_>>>()?;
+    let steps: &[&str] = match recipe.content {
+        Content::Program(_) => &["certificates, account and licence", recipe.name],
+        Content::Model(_) => &[recipe.name],
+    };
+    let history = steps.iter().map(|step| made(origin, step)).collect::<Result<Vec<_>>>()?;
     let mut configuration = ImageConfigurationBuilder::default()
         .created(origin.created.to_string())
         .architecture(platform.architecture())

@@ -10,7 +10,7 @@ use serde_json::json;
 use tar::{Builder, Header};
 
 use crate::blob::Blob;
-use crate::image::Image;
+use crate::image::{Artifact, Image};
 
 /// containerd's name of an image in an archive.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -36,11 +36,11 @@ pub(crate) fn write_folder(folder: &Path, tag: &str, index: &Blob, images: &[Ima
 fn folder_files(tag: &str, index: &Blob, images: &[Image]) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut named = index.descriptor();
     named.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), tag.to_owned())].into()));
-    let referrers = images.iter().map(|image| image.sbom.descriptor());
+    let referrers = images.iter().filter_map(|image| image.sbom.as_ref()).map(Artifact::descriptor);
     let mut files = layout_files(std::iter::once(named).chain(referrers).collect())?;
     let blobs = images.iter().flat_map(|image| {
-        let manifests = [&image.manifest, &image.sbom.manifest];
-        manifests.into_iter().chain(image.parts()).chain(image.sbom.parts())
+        let sbom = image.sbom.iter().flat_map(|sbom| std::iter::once(&sbom.manifest).chain(sbom.parts()));
+        std::iter::once(&image.manifest).chain(image.parts()).chain(sbom)
     });
     files.extend(std::iter::once(index).chain(blobs).map(|blob| (blob.path(), blob.bytes.clone())));
     Ok(files)
@@ -94,14 +94,20 @@ mod tests {
 
     use super::*;
     use crate::blob::digest;
-    use crate::image::tests::{engine, images, origin};
+    use crate::catalogue::Recipe;
+    use crate::image::tests::{engine, images, origin, recipe};
 
     #[test]
     fn every_blob_of_the_folder_is_found_from_its_index_and_lies_under_its_digest() {
-        let images = images(engine());
-        let index = crate::image::index(engine(), &origin(), &images).unwrap();
+        every_blob_is_found(engine());
+        every_blob_is_found(recipe("llmd-tiny"));
+    }
+
+    fn every_blob_is_found(recipe: &Recipe) {
+        let images = images(recipe);
+        let index = crate::image::index(recipe, &origin(), &images).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().join("llmd-engine");
+        let folder = folder.path().join(recipe.name);
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("left-over"), "").unwrap();
         write_folder(&folder, "dev", &index, &images).unwrap();

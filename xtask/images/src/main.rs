@@ -15,6 +15,7 @@ mod image;
 mod layer;
 mod layout;
 mod load;
+mod model;
 mod origin;
 mod platform;
 mod push;
@@ -35,7 +36,7 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use clap::Parser;
 
 use crate::build::Workshop;
-use crate::catalogue::{RECIPES, Recipe};
+use crate::catalogue::{Content, Program, RECIPES, Recipe};
 use crate::image::{Image, Ingredients};
 use crate::layer::Layer;
 use crate::load::Runtime;
@@ -88,8 +89,12 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<()> {
     let recipes = chosen(&cli.only)?;
     let kitchen = Kitchen::open(cli)?;
-    for &platform in &cli.platform {
-        kitchen.workshop.build(platform, &recipes)?;
+    let programs: Vec<_> = recipes.iter().filter(|it| it.program().is_some()).map(|it| it.name).collect();
+    if !programs.is_empty() {
+        kitchen.workshop.equip()?;
+        for &platform in &cli.platform {
+            kitchen.workshop.build(platform, &programs)?;
+        }
     }
     let mut made = Vec::new();
     for &recipe in &recipes {
@@ -164,16 +169,19 @@ impl<'a> Kitchen<'a> {
         let name = format!("{}/{}:{}", self.cli.registry, recipe.name, self.cli.tag);
         let (mut images, mut archives, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for &platform in &self.cli.platform {
-            let symbols = self.output.join("symbols").join(platform.architecture().to_string());
-            let program = self.workshop.program(platform, recipe.name, &symbols)?;
-            let sbom = self.sbom(recipe, platform)?;
-            let ingredients = Ingredients { platform, program: program.bytes, sbom };
-            let image = Image::assemble(recipe, &self.origin, &self.base, ingredients)?;
+            let (ingredients, linked) = match &recipe.content {
+                Content::Program(program) => self.program(recipe.name, program, platform)?,
+                Content::Model(model) => {
+                    let layer = layer::pack(&tree::model(model::files(&self.root, model)?))?;
+                    (Ingredients { platform, layers: vec![layer], sbom: None }, None)
+                }
+            };
+            let image = Image::assemble(recipe, &self.origin, ingredients)?;
             let archive = self.output.join(format!("{}-{}.tar", recipe.name, platform.architecture()));
             fs::write(&archive, layout::archive(&name, &image)?)
                 .with_context(|| format!("cannot write {}", archive.display()))?;
             archives.push((platform, archive));
-            rows.push(row(recipe, program.linked, &image));
+            rows.push(row(recipe, linked, &image));
             images.push(image);
         }
         let index = image::index(recipe, &self.origin, &images)?;
@@ -181,9 +189,21 @@ impl<'a> Kitchen<'a> {
         Ok(Made { recipe, index, images, archives, rows })
     }
 
-    fn sbom(&self, recipe: &Recipe, platform: Platform) -> Result<Vec<u8>> {
-        let metadata = resolved(&self.root, platform)?;
-        sbom::document(recipe, &self.origin, &metadata, &self.checksums, &self.toolchain)
+    /// What goes into the image of a program, and the bytes it has as linked.
+    fn program(
+        &self,
+        name: &str,
+        program: &Program,
+        platform: Platform,
+    ) -> Result<(Ingredients, Option<u64>)> {
+        let symbols = self.output.join("symbols").join(platform.architecture().to_string());
+        let executable = self.workshop.executable(platform, name, &symbols)?;
+        let (origin, metadata) = (&self.origin, resolved(&self.root, platform)?);
+        let sbom =
+            sbom::document(name, program.package, origin, &metadata, &self.checksums, &self.toolchain)?;
+        let own = layer::pack(&tree::program(name, program, executable.bytes, sbom.clone()))?;
+        let layers = vec![self.base.clone(), own];
+        Ok((Ingredients { platform, layers, sbom: Some(sbom) }, Some(executable.linked)))
     }
 }
 
@@ -193,7 +213,7 @@ fn resolved(root: &Path, platform: Platform) -> Result<Metadata> {
     MetadataCommand::new().current_dir(root).other_options(options).exec().context("cargo metadata")
 }
 
-fn row(recipe: &Recipe, linked: u64, image: &Image) -> Row {
+fn row(recipe: &Recipe, linked: Option<u64>, image: &Image) -> Row {
     Row {
         image: format!("{} {}", recipe.name, image.platform),
         linked,

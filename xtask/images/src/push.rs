@@ -70,7 +70,9 @@ impl Registry {
         for image in images {
             self.blobs(&to, image.parts()).await?;
             self.manifest(&by_digest(&to, &image.manifest), &image.manifest).await?;
-            self.refer(&to, image, &image.sbom).await?;
+            if let Some(sbom) = &image.sbom {
+                self.refer(&to, image, sbom).await?;
+            }
         }
         self.manifest(&to, index).await?;
         Ok(to)

@@ -5,8 +5,8 @@
 pub(crate) struct Row {
     /// Name and platform.
     pub(crate) image: String,
-    /// The program with its symbols.
-    pub(crate) linked: u64,
+    /// The program with its symbols; `None` without a program.
+    pub(crate) linked: Option<u64>,
     /// The layers, as registries store them and machines pull them.
     pub(crate) compressed: u64,
     /// The layers, as they lie on a machine.
@@ -20,7 +20,8 @@ pub(crate) fn table(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.image.len()).max().unwrap_or_default();
     let head = format!("{:width$}  {:>8}  {:>8}  {:>8}  manifest", "image", "linked", "unpacked", "pulled");
     let lines = rows.iter().map(|row| {
-        let [linked, unpacked, pulled] = [row.linked, row.unpacked, row.compressed].map(megabytes);
+        let linked = row.linked.map_or_else(|| "-".to_owned(), megabytes);
+        let [unpacked, pulled] = [row.unpacked, row.compressed].map(megabytes);
         format!("{:width$}  {linked:>8}  {unpacked:>8}  {pulled:>8}  {}", row.image, row.digest)
     });
     std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n")
@@ -39,13 +40,15 @@ mod tests {
     fn sizes_are_rounded_to_a_tenth() {
         let row = Row {
             image: "llmd-epp linux/amd64".to_owned(),
-            linked: 49_949_999,
+            linked: Some(49_949_999),
             compressed: 4_950_000,
             unpacked: 12_000_000,
             digest: "sha256:0".to_owned(),
         };
-        let expected = "image                   linked  unpacked    pulled  manifest\n\
-                        llmd-epp linux/amd64   49.9 MB   12.0 MB    5.0 MB  sha256:0";
-        assert_eq!(table(&[row]), expected);
+        let model = Row { image: "llmd-tiny linux/amd64".to_owned(), linked: None, ..row.clone() };
+        let expected = "image                    linked  unpacked    pulled  manifest\n\
+                        llmd-epp linux/amd64    49.9 MB   12.0 MB    5.0 MB  sha256:0\n\
+                        llmd-tiny linux/amd64         -   12.0 MB    5.0 MB  sha256:0";
+        assert_eq!(table(&[row, model]), expected);
     }
 }

@@ -15,7 +15,6 @@ use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
 use serde_json::{Value, json};
 
 use crate::blob::{digest, hex};
-use crate::catalogue::Recipe;
 use crate::image::SOURCE;
 use crate::origin::Origin;
 
@@ -36,18 +35,19 @@ pub(crate) fn checksums(lockfile: &Lockfile) -> Checksums {
     known.map(|(it, sum)| ((it.name.to_string(), it.version.to_string()), hex(&sum))).collect()
 }
 
-/// The document about the program of `recipe`. `metadata` is resolved for the platform.
+/// The document about the program `name` of `package`. `metadata` is resolved for the platform.
 ///
 /// # Errors
 /// When `metadata` does not hold the package.
 pub(crate) fn document(
-    recipe: &Recipe,
+    name: &str,
+    package: &str,
     origin: &Origin,
     metadata: &Metadata,
     checksums: &Checksums,
     toolchain: &Toolchain,
 ) -> Result<Vec<u8>> {
-    let graph = Graph::of(recipe.package, metadata)?;
+    let graph = Graph::of(package, metadata)?;
     let crates = graph.reached.iter().map(|id| crate_entry(&metadata[id], checksums));
     let others = [
         other("rust-std", &toolchain.rust, "MIT OR Apache-2.0", "https://github.com/rust-lang/rust"),
@@ -71,9 +71,9 @@ pub(crate) fn document(
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
-        "name": format!("{}-{}", recipe.name, origin.version),
+        "name": format!("{name}-{}", origin.version),
         // Unique to the content, so that equal builds have equal documents.
-        "documentNamespace": format!("{SOURCE}/spdx/{}/{}", recipe.name, content.digest()),
+        "documentNamespace": format!("{SOURCE}/spdx/{name}/{}", content.digest()),
         "creationInfo": {
             "created": origin.created.to_string(),
             "creators": [format!("Tool: llmd-images-{}", origin.version)],

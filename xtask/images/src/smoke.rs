@@ -1,17 +1,31 @@
-//! Images that were built run: nothing that the program needs is missing from its root.
+//! Images that were built serve their purpose: nothing that a program needs is missing from its root, and a model is
+//! the one of the repository.
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flate2::read::GzDecoder;
+use tempfile::TempDir;
 
-use crate::catalogue::{RECIPES, Recipe};
+use crate::catalogue::{Content, RECIPES, Recipe};
 use crate::platform::Platform;
-use crate::tree::{CERTIFICATES, PROGRAMS, sbom_path};
+use crate::tree::{CERTIFICATES, MODELS, PROGRAMS, sbom_path};
 
-/// The archive of `cargo xtask images` for this machine, if there is one.
+/// The root of the image for this machine, if `cargo xtask images` made it.
+fn root(recipe: &Recipe) -> Option<TempDir> {
+    let Some(archive) = built(recipe) else {
+        println!("skipped: {} is built by `cargo xtask images`", recipe.name);
+        return None;
+    };
+    let root = tempfile::tempdir().unwrap();
+    unpack(&archive, root.path());
+    Some(root)
+}
+
+/// Where its archive lies.
 fn built(recipe: &Recipe) -> Option<PathBuf> {
     let architecture = Platform::of_this_machine()?.architecture();
     let test = std::env::current_exe().unwrap();
@@ -51,13 +65,9 @@ fn every_built_image_runs_its_program() {
         return;
     }
     for recipe in &RECIPES {
-        let Some(archive) = built(recipe) else {
-            println!("skipped: {} is built by `cargo xtask images`", recipe.name);
-            continue;
-        };
-        let root = tempfile::tempdir().unwrap();
-        unpack(&archive, root.path());
-        for name in std::iter::once(&recipe.name).chain(recipe.links) {
+        let Some(program) = recipe.program() else { continue };
+        let Some(root) = root(recipe) else { continue };
+        for name in std::iter::once(&recipe.name).chain(program.links) {
             let output =
                 inside(root.path(), &format!("/{PROGRAMS}/{name}"), &["--version"]).output().unwrap();
             let said = String::from_utf8_lossy(&output.stdout);
@@ -70,5 +80,20 @@ fn every_built_image_runs_its_program() {
         let sbom = fs::read(root.path().join(sbom_path(recipe.name))).unwrap();
         let sbom: serde_json::Value = serde_json::from_slice(&sbom).unwrap();
         assert_eq!(sbom["spdxVersion"], "SPDX-2.3");
+    }
+}
+
+#[test]
+fn every_built_model_is_the_one_of_the_repository_and_readable_for_everyone() {
+    for recipe in &RECIPES {
+        let Content::Model(model) = &recipe.content else { continue };
+        let Some(root) = root(recipe) else { continue };
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(model.folder);
+        for name in model.files {
+            let path = root.path().join(MODELS).join(name);
+            assert!(fs::read(&path).unwrap() == fs::read(here.join(name)).unwrap(), "{name} differs");
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        }
+        assert_eq!(fs::read_dir(root.path().join(MODELS)).unwrap().count(), model.files.len());
     }
 }

@@ -1,11 +1,11 @@
 //! The file tree of an image: what lies where, with which rights, owned by whom.
 //!
-//! Every image has the same surroundings for its program: certificates of public authorities, the account it runs
+//! Every image of a program has the same surroundings for it: certificates of public authorities, the account it runs
 //! as, a folder for temporary files, the licence. The root file system can be mounted read-only.
 
 use std::collections::BTreeMap;
 
-use crate::catalogue::Recipe;
+use crate::catalogue::Program;
 
 /// User and group that every program runs as: `nonroot` of the distroless images.
 pub(crate) const NONROOT: u32 = 65532;
@@ -13,7 +13,10 @@ pub(crate) const NONROOT: u32 = 65532;
 pub(crate) const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 /// Folder of the programs.
 pub(crate) const PROGRAMS: &str = "usr/local/bin";
+/// Folder of a model, which KServe's image volumes and modelcars mount.
+pub(crate) const MODELS: &str = "models";
 
+const LICENCE_PATH: &str = "usr/share/licenses/llmd/LICENSE";
 const LICENCE: &str = include_str!("../../../LICENSE");
 const PASSWD: &str = include_str!("../../../images/rootfs/etc/passwd");
 const GROUP: &str = include_str!("../../../images/rootfs/etc/group");
@@ -49,28 +52,41 @@ impl Tree {
     }
 }
 
-/// What all images share. It changes rarely, so it is a layer of its own and pulled once for all of them.
+/// What all programs share. It changes rarely, so it is a layer of its own and pulled once for all of them.
 pub(crate) fn base(certificates: &str) -> Tree {
     let mut tree = Tree::default();
-    let text = |text: &str| Node::File { mode: 0o644, content: text.as_bytes().to_vec() };
     tree.add("etc/group", text(GROUP));
     tree.add("etc/passwd", text(PASSWD));
     tree.add(CERTIFICATES, text(certificates));
     tree.add("home/nonroot", Node::Folder { mode: 0o700, owner: NONROOT });
     tree.add("tmp", Node::Folder { mode: 0o1777, owner: 0 });
-    tree.add("usr/share/licenses/llmd/LICENSE", text(LICENCE));
+    tree.add(LICENCE_PATH, text(LICENCE));
     tree
 }
 
 /// The program, its other names, and the list of what it was made from.
-pub(crate) fn program(recipe: &Recipe, program: Vec<u8>, sbom: Vec<u8>) -> Tree {
+pub(crate) fn program(name: &str, program: &Program, executable: Vec<u8>, sbom: Vec<u8>) -> Tree {
     let mut tree = Tree::default();
-    tree.add(&format!("{PROGRAMS}/{}", recipe.name), Node::File { mode: 0o755, content: program });
-    for link in recipe.links {
-        tree.add(&format!("{PROGRAMS}/{link}"), Node::Link(recipe.name.to_owned()));
+    tree.add(&format!("{PROGRAMS}/{name}"), Node::File { mode: 0o755, content: executable });
+    for link in program.links {
+        tree.add(&format!("{PROGRAMS}/{link}"), Node::Link(name.to_owned()));
     }
-    tree.add(&sbom_path(recipe.name), Node::File { mode: 0o644, content: sbom });
+    tree.add(&sbom_path(name), Node::File { mode: 0o644, content: sbom });
     tree
+}
+
+/// A model for everyone to read, and its licence.
+pub(crate) fn model(files: Vec<(&str, Vec<u8>)>) -> Tree {
+    let mut tree = Tree::default();
+    for (name, content) in files {
+        tree.add(&format!("{MODELS}/{name}"), Node::File { mode: 0o644, content });
+    }
+    tree.add(LICENCE_PATH, text(LICENCE));
+    tree
+}
+
+fn text(text: &str) -> Node {
+    Node::File { mode: 0o644, content: text.as_bytes().to_vec() }
 }
 
 /// Where an image holds its SBOM.

@@ -2,6 +2,8 @@ use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest};
 
 use super::*;
 use crate::catalogue::RECIPES;
+use crate::layer::pack;
+use crate::tree;
 
 pub(crate) fn origin() -> Origin {
     Origin {
@@ -13,17 +15,28 @@ pub(crate) fn origin() -> Origin {
 
 /// Images of a small program for both platforms.
 pub(crate) fn images(recipe: &Recipe) -> Vec<Image> {
-    let base = pack(&tree::base("certificates")).unwrap();
     let image = |platform: Platform| {
-        let program = format!("program for {platform}").into_bytes();
-        let ingredients = Ingredients { platform, program, sbom: b"{}".to_vec() };
-        Image::assemble(recipe, &origin(), &base, ingredients).unwrap()
+        let trees = match &recipe.content {
+            Content::Program(program) => {
+                let executable = format!("program for {platform}").into_bytes();
+                let own = tree::program(recipe.name, program, executable, b"{}".to_vec());
+                vec![tree::base("certificates"), own]
+            }
+            Content::Model(_) => vec![tree::model(vec![("config.json", b"{}".to_vec())])],
+        };
+        let layers = trees.iter().map(|tree| pack(tree).unwrap()).collect();
+        let sbom = recipe.program().map(|_| b"{}".to_vec());
+        Image::assemble(recipe, &origin(), Ingredients { platform, layers, sbom }).unwrap()
     };
     [Platform::Amd64, Platform::Arm64].map(image).into()
 }
 
 pub(crate) fn engine() -> &'static Recipe {
-    RECIPES.iter().find(|recipe| recipe.name == "llmd-engine").unwrap()
+    recipe("llmd-engine")
+}
+
+pub(crate) fn recipe(name: &str) -> &'static Recipe {
+    RECIPES.iter().find(|recipe| recipe.name == name).unwrap()
 }
 
 #[test]
@@ -65,6 +78,20 @@ fn the_configuration_runs_the_program_as_nobody_in_particular() {
 }
 
 #[test]
+fn a_model_is_the_same_layer_everywhere_and_runs_nothing() {
+    let images = images(recipe("llmd-tiny"));
+    assert_eq!(images[0].layers, images[1].layers);
+    for image in &images {
+        assert_eq!((image.layers.len(), &image.sbom), (1, &None));
+        let read = ImageConfiguration::from_reader(image.config.bytes.as_slice()).unwrap();
+        assert_eq!(read.architecture(), &image.platform.architecture());
+        let config = read.config().as_ref().unwrap();
+        assert_eq!((config.user(), config.entrypoint(), config.env()), (&None, &None, &None));
+        assert_eq!(config.labels().as_ref().unwrap()[ANNOTATION_TITLE], "llmd-tiny");
+    }
+}
+
+#[test]
 fn the_index_tells_platforms_apart() {
     let images = images(engine());
     let index = index(engine(), &origin(), &images).unwrap();
@@ -81,9 +108,10 @@ fn the_index_tells_platforms_apart() {
 #[test]
 fn the_sbom_refers_to_its_image() {
     for image in images(engine()) {
-        let manifest = ImageManifest::from_reader(image.sbom.manifest.bytes.as_slice()).unwrap();
+        let sbom = image.sbom.as_ref().unwrap();
+        let manifest = ImageManifest::from_reader(sbom.manifest.bytes.as_slice()).unwrap();
         assert_eq!(manifest.subject().as_ref(), Some(&image.manifest.descriptor()));
         assert_eq!(manifest.artifact_type().as_ref().unwrap().to_string(), SPDX);
-        assert_eq!(manifest.layers(), &[image.sbom.content.descriptor()]);
+        assert_eq!(manifest.layers(), &[sbom.content.descriptor()]);
     }
 }

@@ -96,7 +96,8 @@ async fn push_and_pull(registry: &RealRegistry) {
         }
         let referrers = client.pull_referrers(&at, Some(SPDX)).await.unwrap();
         let referrers: Vec<_> = referrers.manifests.iter().map(|it| it.digest.clone()).collect();
-        assert_eq!(referrers, [image.sbom.manifest.digest.to_string()]);
+        let sbom = image.sbom.as_ref().unwrap();
+        assert_eq!(referrers, [sbom.manifest.digest.to_string()]);
     }
 }
 

@@ -3,12 +3,7 @@ use std::path::Path;
 use cargo_metadata::MetadataCommand;
 
 use super::*;
-use crate::catalogue::RECIPES;
 use crate::image::tests::origin;
-
-fn sidecar() -> &'static Recipe {
-    RECIPES.iter().find(|recipe| recipe.name == "llmd-sidecar").unwrap()
-}
 
 /// The SBOM of the sidecar of this workspace.
 fn sbom() -> Value {
@@ -17,7 +12,8 @@ fn sbom() -> Value {
     let metadata = MetadataCommand::new().current_dir(&root).other_options(options).exec().unwrap();
     let checksums = checksums(&Lockfile::load(root.join("Cargo.lock")).unwrap());
     let toolchain = Toolchain { rust: "1.2.3".to_owned() };
-    let bytes = || document(sidecar(), &origin(), &metadata, &checksums, &toolchain).unwrap();
+    let bytes =
+        || document("llmd-sidecar", "llmd-sidecar", &origin(), &metadata, &checksums, &toolchain).unwrap();
     assert_eq!(bytes(), bytes());
     serde_json::from_slice(&bytes()).unwrap()
 }
