@@ -139,9 +139,13 @@ impl Workshop {
         Ok(Executable { bytes, linked: fs::metadata(&linked)?.len() })
     }
 
-    /// LLVM's objcopy, which comes with rustc and knows both platforms.
+    /// LLVM's objcopy, which comes with rustc and knows both platforms. It shares rustc's LLVM and does not say where
+    /// that is; rustup tells the programs that cargo starts, but nobody tells others.
     fn objcopy(&self) -> Command {
-        Command::new(self.sysroot.join("lib/rustlib").join(&self.host).join("bin/rust-objcopy"))
+        let program = self.sysroot.join("lib/rustlib").join(&self.host).join("bin/rust-objcopy");
+        let mut objcopy = Command::new(program);
+        objcopy.env("LD_LIBRARY_PATH", self.sysroot.join("lib"));
+        objcopy
     }
 }
 
