@@ -1,17 +1,23 @@
 //! One watch that never ends: a failure is reported once, waited out and tried again.
 
 use std::fmt::{self, Debug};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use kube::api::Api;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
+use llmd_common::backoff::Backoff;
 use llmd_common::report::Report;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 /// Objects read at a time: bounds the memory of one answer.
 const PAGE: u32 = 100;
+/// After the first failure; every further one doubles the pause, until objects are seen again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// What an API that is not installed costs the API server: one request in this time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub struct Watch<K> {
@@ -19,6 +25,9 @@ pub struct Watch<K> {
     events: BoxStream<'static, watcher::Result<Event<K>>>,
     /// The failure that was reported last, while it lasts.
     failure: Option<String>,
+    backoff: Backoff,
+    /// When the API server may be asked again.
+    resume: Instant,
 }
 
 impl<K> Debug for Watch<K> {
@@ -45,8 +54,7 @@ where
     /// A watch of the objects that `config` selects; `what` names them in the log.
     #[must_use]
     pub fn new(what: String, api: Api<K>, config: watcher::Config) -> Self {
-        let events = watcher(api, config.page_size(PAGE)).default_backoff().boxed();
-        Self { what, events, failure: None }
+        Self::of(what, watcher(api, config.page_size(PAGE)).boxed())
     }
 }
 
@@ -54,25 +62,46 @@ impl<K: Send + 'static> Watch<K> {
     /// A watch that never sees anything.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { what: String::new(), events: futures_util::stream::pending().boxed(), failure: None }
+        Self::of(String::new(), futures_util::stream::pending().boxed())
+    }
+
+    fn of(what: String, events: BoxStream<'static, watcher::Result<Event<K>>>) -> Self {
+        let backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        Self { what, events, failure: None, backoff, resume: Instant::now() }
     }
 
     /// Waits for the next event or failure. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Seen<K> {
+        tokio::time::sleep_until(self.resume).await;
         match self.events.next().await {
-            Some(Ok(event)) => {
-                if self.failure.take().is_some() {
-                    tracing::info!(what = self.what, "the watch works again");
-                }
-                Seen::Event(event)
-            }
-            Some(Err(error)) => self.failed(&error),
+            Some(item) => self.see(item),
             // Watches do not end by themselves.
             None => std::future::pending().await,
         }
     }
 
+    fn see(&mut self, item: watcher::Result<Event<K>>) -> Seen<K> {
+        match item {
+            Ok(event) => {
+                // The first event comes before the API server is asked, so it says nothing.
+                if !matches!(event, Event::Init) {
+                    self.worked();
+                }
+                Seen::Event(event)
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn worked(&mut self) {
+        self.backoff.reset();
+        if self.failure.take().is_some() {
+            tracing::info!(what = self.what, "the watch works again");
+        }
+    }
+
     fn failed(&mut self, error: &watcher::Error) -> Seen<K> {
+        self.resume = Instant::now() + self.backoff.next_delay(rand::random());
         let message = Report(error).to_string();
         let seen = if is_not_served(error) { Seen::NotServed } else { Seen::Failed(message.clone()) };
         if self.failure.as_ref() != Some(&message) {
@@ -92,5 +121,32 @@ fn is_not_served(error: &watcher::Error) -> bool {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
         watcher::Error::WatchError(status) => status.code == 404,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use kube::core::Status;
+
+    use super::*;
+
+    /// Another attempt at something the API server does not know.
+    fn attempt(watch: &mut Watch<Pod>) -> Seen<Pod> {
+        watch.see(Ok(Event::Init));
+        let status = Status { code: 404, ..Status::default() };
+        watch.see(Err(watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))))
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_asked_for_ever_more_rarely() {
+        let mut watch = Watch::nothing();
+        for _ in 0..10 {
+            assert!(matches!(attempt(&mut watch), Seen::NotServed));
+        }
+        assert!(watch.resume > Instant::now() + LONGEST_PAUSE / 3);
+        watch.see(Ok(Event::InitDone));
+        attempt(&mut watch);
+        assert!(watch.resume <= Instant::now() + FIRST_PAUSE);
     }
 }

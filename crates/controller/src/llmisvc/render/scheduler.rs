@@ -42,6 +42,13 @@ pub fn has_endpoint_picker(service: &Service) -> bool {
     managed(service).is_some_and(|it| it.template.is_some())
 }
 
+/// Whether requests can go to the service's own endpoint picker, with no gateway in between.
+#[must_use]
+pub fn answers_itself(service: &Service) -> bool {
+    let template = managed(service).and_then(|it| it.template.as_ref());
+    !service.settings.ingress.enable_tls && template.is_some_and(service::has_proxy)
+}
+
 /// Whether the service has a tokenizer.
 #[must_use]
 pub fn has_tokenizer(service: &Service) -> bool {

@@ -10,6 +10,7 @@ use super::router::{GatewayKey, describe, find, holds};
 use crate::children::ChildKind;
 use crate::live::{LiveChild, LiveDetail};
 use crate::llmisvc::facts::routing::{parent_gateway, pool_reference};
+use crate::llmisvc::render::scheduler;
 use crate::llmisvc::service::Service;
 
 /// What gateways say of a pool in one API group.
@@ -30,7 +31,8 @@ enum Position {
 }
 
 /// The condition `InferencePoolReady`: one API group satisfies every one of `gateways`. Without gateways, when
-/// something else attaches the pool, one parent that accepted it is enough.
+/// something else attaches the pool, one parent that accepted it is enough; where nothing does, an endpoint picker
+/// that answers requests itself.
 #[must_use]
 pub fn verdict(service: &Service, gateways: &BTreeSet<GatewayKey>) -> Verdict {
     let groups: Vec<Reports<'_>> = [v1(service), v1alpha2(service)].into_iter().flatten().collect();
@@ -39,6 +41,10 @@ pub fn verdict(service: &Service, gateways: &BTreeSet<GatewayKey>) -> Verdict {
     }
     let positions: Vec<_> = groups.iter().map(|it| it.positions(gateways, &service.namespace)).collect();
     if positions.iter().any(|it| !it.is_empty() && it.iter().all(|(_, it)| *it == Position::Accepted)) {
+        return Verdict::True;
+    }
+    let is_attached = !gateways.is_empty() || positions.iter().any(|it| !it.is_empty());
+    if !is_attached && scheduler::answers_itself(service) {
         return Verdict::True;
     }
     // The group that some gateway has an opinion of tells more than one that nobody reads.

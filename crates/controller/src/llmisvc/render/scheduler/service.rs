@@ -1,4 +1,4 @@
-//! The Service that gateways call the endpoint picker through.
+//! The Service that gateways call the endpoint picker through, and clients its own proxy.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use llmd_api::serving::v1alpha2::SchedulerSpec;
 use crate::children::{Child, ChildKind};
 use crate::llmisvc::service::Service;
 
-/// Names of the container ports that are published: picking, its health, metrics, KV events.
-const PUBLISHED: [&str; 4] = ["grpc", "grpc-health", "metrics", "zmq"];
+/// Names of the container ports that are published: picking, its health, the proxy, metrics, KV events.
+const PUBLISHED: [&str; 5] = ["grpc", "grpc-health", PROXY, "metrics", "zmq"];
 
 pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, template: &PodSpec) -> Child {
     let labels = service.child_labels(component::ROUTER_SCHEDULER);
@@ -35,6 +35,15 @@ pub(super) fn name(service: &Service, scheduler: &SchedulerSpec) -> String {
         .map(|it| it.name.clone())
         .filter(|it| !it.is_empty())
         .unwrap_or_else(|| service.names().scheduler_service())
+}
+
+/// Name of the container port of the endpoint picker's own proxy.
+const PROXY: &str = "http";
+
+/// Whether the endpoint picker answers requests itself, by a proxy that speaks plain HTTP.
+pub(super) fn has_proxy(template: &PodSpec) -> bool {
+    let mut ports = template.containers.iter().flat_map(|it| it.ports.iter().flatten());
+    ports.any(|it| it.name.as_deref() == Some(PROXY))
 }
 
 /// The published ports of all containers, sorted by name.

@@ -131,6 +131,25 @@ fn without_gateways_anyone_who_accepted_will_do() {
 }
 
 #[test]
+fn without_gateways_an_endpoint_picker_that_answers_itself_will_do() {
+    let mut object = cluster(&[], &[]).object();
+    let main = json!({"name": "main", "ports": [{"name": "http", "containerPort": 8081}]});
+    let template = json!({"template": {"containers": [main]}});
+    object.spec.router.as_mut().unwrap().scheduler = serde_json::from_value(template).unwrap();
+    let answering = |pools: &[Value]| Cluster::new([vec![json!(object)], pools.to_vec()].concat());
+    check(&answering(&[v1(&[])]), "", "");
+    check(
+        &answering(&[v1(&[parent("y", "False", 3)])]),
+        "InferencePoolNotReady",
+        "Gateway team/y: Accepted=False (Because)",
+    );
+    object.spec.router.as_mut().unwrap().gateway =
+        serde_json::from_value(json!({"refs": [{"name": "a"}]})).unwrap();
+    let on_gateway = Cluster::new(vec![json!(object), v1(&[])]);
+    check(&on_gateway, "WaitingForGateway", "Gateway team/a has not reported on the InferencePool");
+}
+
+#[test]
 fn a_pool_that_is_not_there() {
     check(
         &cluster(&["a"], &[]),
