@@ -1,8 +1,9 @@
 //! The endpoint picker's Deployment.
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ObjectMeta;
 use llmd_api::meta::component;
 use llmd_api::serving::v1alpha2::SchedulerSpec;
@@ -30,8 +31,7 @@ pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, pod: PodSpec)
         metadata: service.child_meta(name, labels),
         spec: Some(DeploymentSpec {
             replicas: scheduler.replicas,
-            // Two versions that pick at once would contradict each other.
-            strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }),
+            strategy: Some(strategy(service, &pod)),
             selector: LabelSelector { match_labels: Some(selector), match_expressions: None },
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
@@ -46,6 +46,23 @@ pub(super) fn render(service: &Service, scheduler: &SchedulerSpec, pod: PodSpec)
         status: None,
     };
     Child::new(ChildKind::Deployment, &deployment)
+}
+
+/// Two versions that pick at once would contradict each other, so one goes before the next comes; gateways do without
+/// meanwhile. An endpoint picker that answers requests itself has nobody before it who could, so there the next comes
+/// first, unless it would wait for the lease of the one that it replaces.
+fn strategy(service: &Service, pod: &PodSpec) -> DeploymentStrategy {
+    let mut mains = pod.containers.iter().filter(|it| it.name == MAIN);
+    let elects = mains
+        .any(|it| command_line::has(it, &[LEADER_ELECTION]) && !command_line::is_off(it, LEADER_ELECTION));
+    if elects || !super::answers_itself(service) {
+        return DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None };
+    }
+    let rolling_update = RollingUpdateDeployment {
+        max_surge: Some(IntOrString::Int(1)),
+        max_unavailable: Some(IntOrString::Int(0)),
+    };
+    DeploymentStrategy { type_: Some("RollingUpdate".to_owned()), rolling_update: Some(rolling_update) }
 }
 
 /// The pod with its configuration, brought to the version that runs.

@@ -269,3 +269,24 @@ fn the_auth_binding_is_of_one_service_and_says_of_which() {
     assert_eq!(child.body["metadata"]["labels"]["llmd.ai/service-namespace"], "team");
     assert_eq!(child.body["metadata"]["labels"]["app.kubernetes.io/name"], "qwen");
 }
+
+#[test]
+fn the_next_endpoint_picker_comes_first_where_it_is_the_entrance() {
+    let strategy = |service: &Service| {
+        let deployment = body(service, ChildKind::Deployment).unwrap();
+        deployment["spec"]["strategy"]["type"].as_str().unwrap().to_owned()
+    };
+    let mut service = plain();
+    assert_eq!(strategy(&service), "Recreate", "gateways do without it meanwhile");
+    let ports = json!([{"name": "http", "containerPort": 8081}]);
+    scheduler(&mut service).template.as_mut().unwrap().containers[0].ports =
+        Some(serde_json::from_value(ports).unwrap());
+    assert_eq!(strategy(&service), "RollingUpdate");
+    scheduler(&mut service).replicas = Some(2);
+    assert_eq!(strategy(&service), "Recreate", "the next one would wait for the lease");
+    scheduler(&mut service).replicas = None;
+    let mut settings = (*service.settings).clone();
+    settings.ingress.enable_tls = true;
+    service.settings = settings.into();
+    assert_eq!(strategy(&service), "Recreate", "the proxy is off");
+}
