@@ -89,6 +89,12 @@ impl Client {
         Self { base: base.trim_end_matches('/').to_owned(), http }
     }
 
+    /// The base URL.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Sends a request and reads the whole response.
     ///
     /// # Errors

@@ -5,14 +5,23 @@
 
 #![expect(clippy::print_stdout, reason = "stories report what they saw")]
 
+mod faults;
 mod gateway;
+mod guides;
 mod hello;
 mod images;
+mod install;
+mod load;
 mod lws;
 mod options;
+mod refusals;
 mod report;
 mod run;
+mod serving;
 mod smoke;
+mod stack;
+mod uninstall;
+mod upgrade;
 mod world;
 
 use std::process::ExitCode;
@@ -35,11 +44,25 @@ struct Story {
 }
 
 /// In the order in which they are told.
-const STORIES: [Story; 4] = [
+const STORIES: [Story; 14] = [
     Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
     Story { name: "images", says: "each image starts under strict rules", tell: images::story },
     Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
     Story { name: "gateway", says: "a Gateway answers by its route", tell: gateway::story },
+    Story { name: "install", says: "two charts bring a controller up", tell: install::story },
+    Story { name: "first-service", says: "the guide works as it stands", tell: guides::first_service },
+    Story {
+        name: "prefill-and-decode",
+        says: "the guide works as it stands",
+        tell: guides::prefill_and_decode,
+    },
+    Story { name: "several-nodes", says: "the guide works as it stands", tell: guides::several_nodes },
+    Story { name: "serving", says: "answers are the model's, word by word", tell: serving::story },
+    Story { name: "refusals", says: "wrong manifests are refused by name", tell: refusals::story },
+    Story { name: "upgrade", says: "an upgrade costs no request", tell: upgrade::story },
+    Story { name: "engine-dies", says: "an engine's death ends its streams alone", tell: faults::engine },
+    Story { name: "router-dies", says: "picker and controller come back", tell: faults::router },
+    Story { name: "uninstall", says: "services outlive the installation", tell: uninstall::story },
 ];
 
 /// Why the main thread goes on.

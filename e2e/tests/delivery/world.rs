@@ -95,9 +95,22 @@ impl World {
 
     /// The full name of an image of llmd.
     pub(crate) fn image(&self, image: &str) -> String {
+        format!("{}/{image}:{}", self.registry(), self.tag())
+    }
+
+    /// What the names of llmd's images begin with.
+    pub(crate) fn registry(&self) -> &str {
         match &self.images {
-            Images::Archives(_) | Images::None => format!("localhost/{image}:dev"),
-            Images::Registry { registry, tag } => format!("{registry}/{image}:{tag}"),
+            Images::Archives(_) | Images::None => "localhost",
+            Images::Registry { registry, .. } => registry,
+        }
+    }
+
+    /// Tag of llmd's images.
+    pub(crate) fn tag(&self) -> &str {
+        match &self.images {
+            Images::Archives(_) | Images::None => "dev",
+            Images::Registry { tag, .. } => tag,
         }
     }
 
@@ -194,6 +207,11 @@ impl World {
         self.runtime.block_on(at.client.get(path))
     }
 
+    /// Runs what takes a client of its own, to its end.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        self.runtime.block_on(future)
+    }
+
     /// The folder of all that is built of Kubernetes.
     fn place(&self) -> Result<PathBuf> {
         let bin = self.kubectl().bin();
@@ -202,6 +220,11 @@ impl World {
 }
 
 impl Reach {
+    /// A client of the port.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     fn at(base: &str) -> Self {
         Self { client: Client::new(base), forward: None }
     }

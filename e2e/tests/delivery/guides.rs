@@ -1,0 +1,108 @@
+//! The pages of `docs/guides`: what they tell people to type is run as it stands.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use llmd_e2e::provider::Addition;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::stack;
+use crate::world::World;
+
+/// A page that takes longer waits for something that does not come.
+const PAGE_DEADLINE: Duration = Duration::from_secs(420);
+const POLL: Duration = Duration::from_millis(250);
+/// Lines of a page's output in a failure's message.
+const SHOWN_LINES: usize = 25;
+
+pub(crate) fn first_service(world: &World) -> Result<()> {
+    stack::provide(world)?;
+    page(world, "first-service", "first")
+}
+
+pub(crate) fn prefill_and_decode(world: &World) -> Result<()> {
+    stack::installed(world)?;
+    page(world, "prefill-and-decode", "apart")
+}
+
+pub(crate) fn several_nodes(world: &World) -> Result<()> {
+    world.install(Addition::Lws)?;
+    stack::installed(world)?;
+    page(world, "several-nodes", "group")
+}
+
+/// Runs a page. What an earlier run left of its namespace goes first.
+fn page(world: &World, name: &str, namespace: &str) -> Result<()> {
+    let kubectl = world.kubectl();
+    kubectl.run(&["delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s"])?;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides").join(format!("{name}.md"));
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("page.sh");
+    fs::write(&script, commands(&text)?)?;
+    let log = folder.path().join("log");
+    let status = Shell::start(world, &script, &log)?.wait()?;
+    let output = fs::read_to_string(&log)?;
+    let lines: Vec<&str> = output.lines().collect();
+    let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
+    match status {
+        Some(status) => ensure!(status.success(), "{name}.md failed ({status}):\n{last}"),
+        None => bail!("{name}.md does not end within {PAGE_DEADLINE:?}:\n{last}"),
+    }
+    Ok(())
+}
+
+/// The commands of all blocks that are marked as a shell's.
+fn commands(page: &str) -> Result<String> {
+    let blocks = page.split("\n```sh\n").skip(1).filter_map(|it| it.split_once("\n```"));
+    let commands: Vec<&str> = blocks.map(|(commands, _)| commands).collect();
+    ensure!(!commands.is_empty(), "the page has no block that begins with ```sh");
+    Ok(commands.join("\n") + "\n")
+}
+
+/// A shell and all that it started. Dropping it ends them: pages forward ports in the background.
+struct Shell(Child);
+
+impl Shell {
+    fn start(world: &World, script: &Path, log: &Path) -> Result<Self> {
+        let kubectl = world.kubectl();
+        let folder = script.parent().context("a file lies in a folder")?;
+        let log = File::create(log)?;
+        let mut bash = Command::new("bash");
+        bash.args(["-euxo", "pipefail"]).arg(script).current_dir(folder).process_group(0);
+        bash.env("PATH", llmd_e2e::args::path_beginning_with(kubectl.bin())?);
+        bash.env("KUBECONFIG", kubectl.kubeconfig());
+        for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            bash.env(variable, kubectl.cache().join("helm"));
+        }
+        bash.env("CHARTS", stack::charts()).env("REGISTRY", world.registry()).env("VERSION", world.tag());
+        bash.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        Ok(Self(bash.spawn().context("cannot run bash")?))
+    }
+
+    /// `None` when the deadline passes.
+    fn wait(mut self) -> Result<Option<ExitStatus>> {
+        let start = Instant::now();
+        while start.elapsed() < PAGE_DEADLINE {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(Some(status));
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            // Nothing is left of it when the page ended well.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,72 @@
+//! Clients that ask without a pause while something happens to the stack.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use anyhow::{Context as _, Result, ensure};
+use llmd_e2e::client::Client;
+use llmd_e2e::golden;
+
+use crate::stack::MODEL;
+use crate::world::Reach;
+
+const CLIENTS: usize = 2;
+/// Failures shown; more say no more.
+const SHOWN: usize = 5;
+
+/// Running clients.
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    clients: Vec<JoinHandle<Result<Vec<String>>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    is_over: AtomicBool,
+    n_answers: AtomicUsize,
+}
+
+impl Load {
+    /// Clients of `entrance`, each with connections of its own.
+    pub(crate) fn start(entrance: &Reach) -> Self {
+        let shared = Arc::<Shared>::default();
+        let client = |_| {
+            let (shared, base) = (Arc::clone(&shared), entrance.client().base().to_owned());
+            std::thread::spawn(move || ask(&shared, &base))
+        };
+        let clients = (0..CLIENTS).map(client).collect();
+        Self { shared, clients }
+    }
+
+    /// Ends the clients. Every request must have got its exact answer, and there must have been some.
+    pub(crate) fn finish(self) -> Result<usize> {
+        self.shared.is_over.store(true, Ordering::Relaxed);
+        let mut failures = Vec::new();
+        for client in self.clients {
+            failures.extend(client.join().ok().context("a client panicked")??);
+        }
+        let n_answers = self.shared.n_answers.load(Ordering::Relaxed);
+        let shown = failures.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+        let n_failed = failures.len();
+        ensure!(failures.is_empty(), "{n_failed} of {} requests failed: {shown}", n_failed + n_answers);
+        ensure!(n_answers > 0, "no request was answered");
+        Ok(n_answers)
+    }
+}
+
+/// Asks until it is over; returns what went wrong.
+fn ask(shared: &Shared, base: &str) -> Result<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let case = golden::case("What is prefill?")?;
+    let client = Client::new(base);
+    let mut failures = Vec::new();
+    while !shared.is_over.load(Ordering::Relaxed) {
+        match runtime.block_on(client.chat_stream_text(MODEL, &case.messages)) {
+            Ok(text) if text == case.text => drop(shared.n_answers.fetch_add(1, Ordering::Relaxed)),
+            Ok(text) => failures.push(format!("wrong answer {text:?}")),
+            Err(error) => failures.push(format!("{error:#}")),
+        }
+    }
+    Ok(failures)
+}

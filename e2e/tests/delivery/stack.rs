@@ -1,0 +1,84 @@
+//! llmd in the cluster, installed as its documents say, and the demo model served by it.
+
+use std::path::Path;
+
+use anyhow::Result;
+use llmd_e2e::helm::helm;
+use serde_json::{Value, json};
+
+use crate::hello;
+use crate::world::{Reach, World};
+
+/// Namespace of the installation.
+pub(crate) const SYSTEM: &str = "llmd-system";
+/// Name of every service of the stories, and of the model as clients call it.
+pub(crate) const SERVICE: &str = "tiny";
+pub(crate) const MODEL: &str = "llmd-tiny";
+/// Port of the endpoint picker's own proxy.
+const PROXY: u16 = 8081;
+const IMAGES: [&str; 6] =
+    ["llmd-controller", "llmd-engine", "llmd-epp", "llmd-sidecar", "llmd-storage", "llmd-tiny"];
+
+/// Folder of the charts.
+pub(crate) fn charts() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("charts").display().to_string()
+}
+
+/// Makes the images of a serving stack known to the nodes.
+pub(crate) fn provide(world: &World) -> Result<()> {
+    IMAGES.iter().try_for_each(|it| world.provide(it))
+}
+
+/// Installs both charts, or upgrades what is there.
+pub(crate) fn install(world: &World) -> Result<()> {
+    let definitions = format!("{}/llmd-crds", charts());
+    helm(world.kubectl(), &["upgrade", "--install", "llmd-crds", &definitions, "--wait", "--timeout=60s"])?;
+    let chart = format!("{}/llmd", charts());
+    let images = format!("global.imageRegistry={},global.imageTag={}", world.registry(), world.tag());
+    let release = ["upgrade", "--install", "llmd", &chart, "--namespace", SYSTEM, "--create-namespace"];
+    let how = ["--wait", "--timeout=180s", "--set", &images];
+    helm(world.kubectl(), &[release.as_slice(), how.as_slice()].concat()).map(drop)
+}
+
+/// As [`install`], unless an earlier story did it.
+pub(crate) fn installed(world: &World) -> Result<()> {
+    if helm(world.kubectl(), &["status", "llmd", "--namespace", SYSTEM]).is_ok() {
+        return Ok(());
+    }
+    provide(world)?;
+    install(world)
+}
+
+/// A namespace whose pods have to follow the strictest rules that Kubernetes knows.
+pub(crate) fn restricted(world: &World, name: &'static str) -> Result<()> {
+    world.namespace(name)?;
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    world.kubectl().run(&["label", "namespace", name, label]).map(drop)
+}
+
+/// The manifest of a service of the demo model with `spec` over the plainest one.
+pub(crate) fn manifest(world: &World, spec: &Value) -> Value {
+    let mut object = json!({
+        "apiVersion": "serving.kserve.io/v1alpha2",
+        "kind": "LLMInferenceService",
+        "metadata": { "name": SERVICE },
+        "spec": {
+            "model": { "name": MODEL, "uri": format!("oci+native://{}", world.image("llmd-tiny")) },
+            "replicas": 1,
+            "router": { "scheduler": {} },
+        },
+    });
+    for (key, value) in spec.as_object().into_iter().flatten() {
+        object["spec"][key] = value.clone();
+    }
+    object
+}
+
+/// Applies the manifest of [`manifest`] and waits until the service is ready; returns its entrance.
+pub(crate) fn serve(world: &World, namespace: &'static str, spec: &Value) -> Result<Reach> {
+    installed(world)?;
+    restricted(world, namespace)?;
+    hello::apply(world, namespace, &manifest(world, spec).to_string())?;
+    world.wait_for(namespace, "llmisvc/tiny", "Ready")?;
+    world.reach(namespace, "tiny-epp-service", PROXY)
+}

@@ -1,0 +1,50 @@
+//! A new version of a service's engines, then of its endpoint picker, under load: no request fails.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::load::Load;
+use crate::stack;
+use crate::world::World;
+
+const NAMESPACE: &str = "upgrade";
+
+pub(crate) fn story(world: &World) -> Result<()> {
+    let entrance = stack::serve(world, NAMESPACE, &json!({ "replicas": 2 }))?;
+    let load = Load::start(&entrance);
+    let done = engines(world).and_then(|()| endpoint_picker(world));
+    let answers = load.finish();
+    done?;
+    println!("  {} requests, none failed", answers?);
+    Ok(())
+}
+
+/// As a user does it: the manifest says something new.
+fn engines(world: &World) -> Result<()> {
+    let env = json!([{ "name": "main", "env": [{ "name": "RELEASE", "value": "2" }] }]);
+    let patch = json!({ "spec": { "template": { "containers": env } } }).to_string();
+    world.kubectl().run(&["-n", NAMESPACE, "patch", "llmisvc", "tiny", "--type=merge", "-p", &patch])?;
+    let path = "{.spec.template.spec.containers[0].env[?(@.name==\"RELEASE\")].value}";
+    world.eventually("the engines' Deployment has the new version", || {
+        let value = world.field(NAMESPACE, &["deployment", "tiny-kserve"], path)?;
+        Ok((value == "2").then_some(()))
+    })?;
+    world.rolled_out(NAMESPACE, "deployment/tiny-kserve")?;
+    gone(world, "llminferenceservice-workload", 2)
+}
+
+fn endpoint_picker(world: &World) -> Result<()> {
+    let picker = "deployment/tiny-kserve-router-scheduler";
+    world.kubectl().run(&["-n", NAMESPACE, "rollout", "restart", picker])?;
+    world.rolled_out(NAMESPACE, picker)?;
+    gone(world, "llminferenceservice-router-scheduler", 1)
+}
+
+/// Waits until the pods of the old version have ended, and `n_pods` are left.
+fn gone(world: &World, component: &str, n_pods: usize) -> Result<()> {
+    let label = format!("app.kubernetes.io/component={component}");
+    world.eventually("the pods of the old version have ended", || {
+        let names = world.field(NAMESPACE, &["pods", "-l", &label], "{.items[*].metadata.name}")?;
+        Ok((names.split_whitespace().count() == n_pods).then_some(()))
+    })
+}
