@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
         Err(error) => {
             let outcome = outcome(Err(error.context("the cluster does not come up")));
-            report.add("cluster", "a cluster comes up", start.elapsed(), outcome.clone());
+            report.add("cluster", "a cluster comes up", start.elapsed(), outcome);
             for story in stories {
                 let reason = Outcome::Skipped("there is no cluster".to_owned());
                 report.add(story.name, story.says, std::time::Duration::ZERO, reason);
