@@ -52,7 +52,7 @@ impl Report {
     pub(crate) fn print(&self) {
         println!();
         for Row { name, says, took, outcome } in &self.rows {
-            println!("{name:<12} {:>7.1} s  {says}: {outcome}", took.as_secs_f64());
+            println!("{name:<18} {:>7.1} s  {says}: {outcome}", took.as_secs_f64());
         }
         let n_skipped = self.rows.iter().filter(|it| matches!(it.outcome, Outcome::Skipped(_))).count();
         let n_passed = self.rows.len() - self.n_failed() - n_skipped;
