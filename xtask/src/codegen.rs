@@ -1,11 +1,12 @@
 //! `cargo xtask codegen`: files that are made from code and kept in the repository.
 //!
 //! The CustomResourceDefinitions come from the wire types; the controller's rights, webhooks and presets from the
-//! controller. Readers and Helm take them as they are, so they are committed, and `cargo xtask lint` fails when they
+//! controller; dashboards and alerts from their descriptions. Readers and Helm take them as they are, so they are committed, and `cargo xtask lint` fails when they
 //! are not what the code says.
 
 mod controller;
 mod crds;
+mod observability;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,8 +20,11 @@ use crate::workspace::root;
 /// A folder that holds nothing but generated files, and how to make them: texts by path.
 type Generated = (&'static str, fn() -> Result<BTreeMap<PathBuf, String>>);
 
-const FOLDERS: [Generated; 2] =
-    [("charts/llmd-crds/files", crds::files), ("charts/llmd-controller/files", controller::files)];
+const FOLDERS: [Generated; 3] = [
+    ("charts/llmd-crds/files", crds::files),
+    ("charts/llmd-controller/files", controller::files),
+    ("charts/llmd-observability/files", observability::files),
+];
 
 /// Writes the files, or with `check` only compares them.
 pub(crate) fn run(check: bool) -> Result<()> {

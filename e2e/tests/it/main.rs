@@ -9,6 +9,7 @@ mod faults;
 mod kubernetes;
 mod lifecycle;
 mod manifest;
+mod observability;
 mod openai_client;
 mod operator;
 mod request_path;
