@@ -21,3 +21,7 @@ pub mod openai;
 pub mod pod_merge;
 pub mod serving;
 pub mod vllm;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

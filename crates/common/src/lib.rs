@@ -19,3 +19,7 @@ pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

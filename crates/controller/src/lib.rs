@@ -36,3 +36,7 @@ mod testing;
 pub mod watch;
 pub mod webhook;
 pub mod worker;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

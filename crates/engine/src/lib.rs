@@ -29,3 +29,7 @@ pub mod config;
 pub mod server;
 pub mod startup;
 pub mod text;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -27,3 +27,7 @@ pub mod startup;
 
 #[cfg(test)]
 mod testing;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,3 +2,7 @@
 
 pub mod approx;
 pub mod hash;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

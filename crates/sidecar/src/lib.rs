@@ -30,3 +30,7 @@ pub mod server;
 pub mod service;
 pub mod upstream;
 pub mod usage;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

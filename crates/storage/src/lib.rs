@@ -35,3 +35,7 @@ pub mod s3;
 pub mod space;
 pub mod tls;
 pub mod unpacked;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -34,3 +34,7 @@ mod tests {
         is_shareable::<ChatTemplate>();
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
