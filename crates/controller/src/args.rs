@@ -44,10 +44,11 @@ pub struct Args {
     /// Folder with tls.crt and tls.key for the webhooks; without it a certificate of the installation's own authority.
     #[arg(long)]
     pub webhook_cert_dir: Option<PathBuf>,
-    /// Lowest TLS version of the webhooks, by Go's name.
+    /// Lowest TLS version of the webhooks and the metrics port, by Go's name.
     #[arg(long, default_value = "")]
     pub tls_min_version: String,
-    /// TLS cipher suites, by Go's names (not supported).
+    /// TLS 1.2 cipher suites of the webhooks and the metrics port, by Go's names with commas between them; default: every
+    /// safe one. Those of TLS 1.3 are always there.
     #[arg(long, default_value = "")]
     pub tls_cipher_suites: String,
 

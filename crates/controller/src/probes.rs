@@ -32,6 +32,7 @@ pub async fn start(
     let router = admin::router(readiness.clone(), registry.clone());
     let (metrics, tls) = if settings.metrics_secure {
         let tls = tls::self_signed(&["localhost"], &[b"h2", b"http/1.1"])
+            .and_then(|it| settings.cipher_suites.restrict(it))
             .map_err(StartError::tls("--metrics-secure"))?;
         (
             metrics_access::guard(router.clone(), client.clone()),

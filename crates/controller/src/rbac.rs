@@ -6,6 +6,7 @@
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use crate::children::ChildKind;
+use crate::legacy::AUTOSCALINGS;
 use crate::llmisvc::render::rbac::{self as roles, READ};
 
 const SERVING: &str = "serving.kserve.io";
@@ -73,7 +74,7 @@ fn surroundings() -> Vec<PolicyRule> {
     ]
 }
 
-/// CRDs are followed, and their stored versions and the trust in the webhooks are kept up to date.
+/// What earlier releases left is removed. CRDs are followed, and their stored versions and the trust in the webhooks are kept up to date.
 fn installation() -> Vec<PolicyRule> {
     const WEBHOOKS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
     const CRDS: [&str; 2] =
@@ -82,7 +83,9 @@ fn installation() -> Vec<PolicyRule> {
         resource_names: Some(CRDS.iter().map(|&it| it.to_owned()).collect()),
         ..rule
     };
+    let [legacy_group, .., legacy_plural] = AUTOSCALINGS;
     vec![
+        rule(legacy_group, &[legacy_plural], &["delete", "list"]),
         rule("apiextensions.k8s.io", &["customresourcedefinitions"], READ),
         named(rule(
             "apiextensions.k8s.io",

@@ -25,6 +25,7 @@ use crate::children::ChildKind;
 use crate::context::{Caches, Context};
 use crate::events::Events;
 use crate::index::{Key, Reference};
+use crate::legacy;
 use crate::llmisvc::reconcile::reconcile;
 use crate::llmisvcconfig;
 use crate::metrics::Metrics;
@@ -262,6 +263,7 @@ async fn work(context: &Context, duties: Duties) {
         storage_version::migrate(context.client.clone(), duties.migration_timeout, duties.migration_interval);
     tokio::join!(
         migration,
+        legacy::clean_up(context.client.clone()),
         services.work(duties.concurrency, move |key: Key| {
             let context = for_services.clone();
             async move { Box::pin(reconcile(&context, &key)).await }

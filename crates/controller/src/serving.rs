@@ -73,7 +73,7 @@ pub async fn start(
     };
     let waiting = match &settings.webhook_cert_dir {
         Some(folder) => {
-            webhooks.serve(from_files(folder, shutdown)?);
+            webhooks.serve(from_files(folder, settings, shutdown)?);
             None
         }
         None => Some((webhooks, settings.clone())),
@@ -90,8 +90,9 @@ pub async fn start(
     Ok(())
 }
 
-fn from_files(folder: &Path, shutdown: &Shutdown) -> Result<ServerConfig, StartError> {
+fn from_files(folder: &Path, settings: &Settings, shutdown: &Shutdown) -> Result<ServerConfig, StartError> {
     tls::from_files(CertFiles::in_dir(folder), ALPN, RELOAD, shutdown)
+        .and_then(|it| settings.cipher_suites.restrict(it))
         .map_err(StartError::tls("--webhook-cert-dir"))
 }
 
@@ -110,7 +111,9 @@ fn serve_signed(
     }
     let current = Arc::clone(&authority.borrow());
     let serving = ServingCertificate::new(current, names, Timestamp::now())?;
-    let tls = serving.served().server_config(ALPN).map_err(StartError::tls("--webhook-port"))?;
+    let tls = (serving.served().server_config(ALPN))
+        .and_then(|it| settings.cipher_suites.restrict(it))
+        .map_err(StartError::tls("--webhook-port"))?;
     tasks.spawn(maintain(webhooks.context.client.clone(), namespace, authority, serving, stop));
     webhooks.serve(tls);
     Ok(())

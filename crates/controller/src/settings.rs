@@ -180,8 +180,8 @@ impl StorageInitializerSettings {
             quantity::whole(quantity).ok_or_else(|| invalid(field, quantity, "no quantity"))?;
         }
         let mode = self.oci_model_mode.as_str();
-        if !["", "modelcar", "native", "fetch"].contains(&mode) {
-            return Err(invalid("ociModelMode", mode, "not modelcar, native or fetch"));
+        if !["", "modelcar", "native"].contains(&mode) {
+            return Err(invalid("ociModelMode", mode, "which is not supported: use modelcar or native"));
         }
         Ok(self)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use llmd_common::telemetry::LogFormat;
 
 use super::Args;
+use crate::cipher_suites::{CipherSuites, UnknownSuite};
 use crate::settings::Installation;
 
 /// Checked settings in final types.
@@ -20,6 +21,7 @@ pub struct Settings {
     pub health_addr: Option<SocketAddr>,
     pub webhook_addr: SocketAddr,
     pub webhook_cert_dir: Option<PathBuf>,
+    pub cipher_suites: CipherSuites,
     /// Refuse the deletion of well-known presets.
     pub keep_presets: bool,
     /// Name of the lease; `None` = this process works alone.
@@ -77,11 +79,6 @@ impl TryFrom<Args> for Settings {
             zap_stacktrace_level: _,
             zap_time_encoding: _,
         } = args;
-        refuse(
-            !tls_cipher_suites.is_empty(),
-            "tls-cipher-suites",
-            "not supported: leave it out to use the safe default set",
-        )?;
         check_tls_version(&tls_min_version)?;
         Ok(Self {
             kubeconfig,
@@ -98,6 +95,7 @@ impl TryFrom<Args> for Settings {
             health_addr: address("health-probe-addr", &health_probe_addr)?,
             webhook_addr: SocketAddr::new(webhook_bind_address, webhook_port),
             webhook_cert_dir,
+            cipher_suites: cipher_suites(&tls_cipher_suites)?,
             keep_presets: prevent_well_known_config_deletion,
             lease: leader_elect.then_some(leader_election_id),
             identity: identity(pod_name),
@@ -111,10 +109,6 @@ impl TryFrom<Args> for Settings {
     }
 }
 
-fn refuse(is_given: bool, flag: &'static str, problem: &str) -> Result<(), Error> {
-    if is_given { Err(Error { flag, problem: problem.to_owned() }) } else { Ok(()) }
-}
-
 /// Flags of zap that change nothing here.
 fn warnings(args: &Args) -> Vec<String> {
     let given = [
@@ -124,6 +118,10 @@ fn warnings(args: &Args) -> Vec<String> {
     ];
     let ineffective = given.into_iter().filter(|(_, is_given)| *is_given);
     ineffective.map(|(flag, _)| format!("--{flag} has no effect")).collect()
+}
+
+fn cipher_suites(names: &str) -> Result<CipherSuites, Error> {
+    names.parse().map_err(|it: UnknownSuite| Error { flag: "tls-cipher-suites", problem: it.to_string() })
 }
 
 /// TLS 1.2 is the lowest version served, so older ones cannot be asked for.

@@ -70,6 +70,7 @@ fn no_rule_is_wider_than_its_reason() {
             "delete leases",
             "patch leases",
             "update leases",
+            "delete variantautoscalings",
             "patch llminferenceserviceconfigs",
             "update llminferenceserviceconfigs/finalizers",
             "update llminferenceserviceconfigs/status",

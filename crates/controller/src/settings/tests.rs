@@ -65,7 +65,8 @@ fn values_that_mean_nothing_are_named() {
         "key \"storageInitializer\" of ConfigMap inferenceservice-config: field memoryLimit is \"1 GB\", no quantity"
     );
     assert!(
-        message("storageInitializer", r#"{"ociModelMode": "x"}"#).ends_with("not modelcar, native or fetch")
+        message("storageInitializer", r#"{"ociModelMode": "fetch"}"#)
+            .ends_with(r#"field ociModelMode is "fetch", which is not supported: use modelcar or native"#)
     );
     assert!(message("ingress", r#"{"kserveIngressGateway": "a/b/c"}"#).contains("kserveIngressGateway"));
     assert_eq!(

@@ -39,7 +39,7 @@ fn a_single_node_service_is_one_deployment_behind_a_service() -> Result<()> {
     assert_eq!(service["status"]["workloads"]["primary"]["name"], "one-kserve");
     assert_eq!(
         service["status"]["addresses"][0]["url"],
-        "http://one-kserve-workload-svc.mode-single.svc.cluster.local"
+        "http://one-kserve-workload-svc.mode-single.svc.cluster.local:8000"
     );
     let deployment = story.object("deployment", "one-kserve")?;
     let expected =

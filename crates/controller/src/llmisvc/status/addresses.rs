@@ -8,6 +8,7 @@ use super::router::{self, gateway_origin};
 use super::urls::{self, Url};
 use crate::llmisvc::facts::routing::parent_gateway;
 use crate::llmisvc::render::router::models;
+use crate::llmisvc::render::workload::workload_service;
 use crate::llmisvc::service::Service;
 
 /// A URL and the gateway it belongs to.
@@ -42,6 +43,7 @@ fn through_gateways(service: &Service, route: &router::Route<'_>) -> Vec<Found> 
     found
 }
 
+/// With its port, unlike KServe's, which nobody can reach: the Service has this one alone.
 fn workload_address(service: &Service) -> Address {
     let host = format!(
         "{}.{}.svc.{}",
@@ -49,7 +51,8 @@ fn workload_address(service: &Service) -> Address {
         service.namespace,
         service.installation.cluster_domain
     );
-    Address { url: Some(format!("{}://{host}", service.settings.workload_scheme())), ..Address::default() }
+    let url = format!("{}://{host}:{}", service.settings.workload_scheme(), workload_service::PORT);
+    Address { url: Some(url), ..Address::default() }
 }
 
 /// From outside if there is any such URL; under the service's own path if there is one; with the preferred scheme

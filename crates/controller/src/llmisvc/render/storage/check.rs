@@ -57,7 +57,7 @@ fn model_error(service: &Service) -> Option<String> {
     let error = source::of(service).err()?;
     Some(match error {
         SourceError::LocalCache(_) => error.to_string(),
-        SourceError::Uri(_) | SourceError::OciDisabled | SourceError::OciMode(_) => {
+        SourceError::Uri(_) | SourceError::OciDisabled => {
             format!("spec.model.uri: {error}")
         }
     })

@@ -33,11 +33,6 @@ pub(super) enum SourceError {
     )]
     OciDisabled,
     #[error(
-        "ociModelMode {0:?} under storageInitializer of ConfigMap inferenceservice-config is not supported: use \
-         \"modelcar\" or \"native\""
-    )]
-    OciMode(String),
-    #[error(
         "annotation {0} not found although the label {label} says that the model is cached: remove the label, or \
          annotate the service with serving.kserve.io/disable-localmodel",
         label = llmd_api::meta::LOCAL_MODEL
@@ -78,10 +73,7 @@ fn image(settings: &StorageInitializerSettings, reference: String) -> Result<Sou
     match settings.oci_model_mode.as_str() {
         NATIVE => Ok(Source::ImageVolume(reference)),
         MODELCAR => Ok(Source::Modelcar(reference)),
-        "" if settings.enable_modelcar || settings.enable_oci_model_support => {
-            Ok(Source::Modelcar(reference))
-        }
-        "" => Err(SourceError::OciDisabled),
-        mode => Err(SourceError::OciMode(mode.to_owned())),
+        _ if settings.enable_modelcar || settings.enable_oci_model_support => Ok(Source::Modelcar(reference)),
+        _ => Err(SourceError::OciDisabled),
     }
 }
