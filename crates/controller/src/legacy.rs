@@ -59,3 +59,71 @@ async fn delete_all(client: Client) -> kube::Result<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::extract::{Path, RawQuery, State};
+    use axum::http::StatusCode;
+    use axum::routing::{delete, get};
+    use axum::{Json, Router};
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// What an API server was asked.
+    type Asked = Arc<Mutex<Vec<String>>>;
+
+    const ALL: &str = "/apis/llmd.ai/v1alpha1/variantautoscalings";
+    const ONE: &str = "/apis/llmd.ai/v1alpha1/namespaces/{namespace}/variantautoscalings/{name}";
+
+    /// Two pages with one object each, of which one is gone when it is to be deleted.
+    async fn page(State(asked): State<Asked>, RawQuery(query): RawQuery) -> Json<Value> {
+        let query = query.unwrap_or_default();
+        let (name, token) = if query.contains("continue=next") { ("gone", "") } else { ("chat", "next") };
+        asked.lock().push(query);
+        Json(json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
+            "metadata": {"continue": token},
+            "items": [{"metadata": {"name": name, "namespace": "team"}}],
+        }))
+    }
+
+    async fn remove(
+        State(asked): State<Asked>,
+        Path((namespace, name)): Path<(String, String)>,
+    ) -> (StatusCode, Json<Value>) {
+        let is_there = name != "gone";
+        asked.lock().push(format!("delete {namespace}/{name}"));
+        let (status, code) = if is_there { ("Success", 200) } else { ("Failure", 404) };
+        let body = json!({"apiVersion": "v1", "kind": "Status", "status": status, "code": code, "reason": "NotFound"});
+        (StatusCode::from_u16(code).unwrap(), Json(body))
+    }
+
+    #[tokio::test]
+    async fn every_page_of_labelled_objects_is_removed() {
+        let asked = Asked::default();
+        let routes =
+            Router::new().route(ALL, get(page)).route(ONE, delete(remove)).with_state(Arc::clone(&asked));
+        assert_eq!(delete_all(Client::new(routes, "kserve")).await.unwrap(), 1);
+        let asked = asked.lock().clone();
+        assert_eq!(asked.len(), 4, "{asked:?}");
+        assert!(
+            asked[0].contains("labelSelector=app.kubernetes.io%2Fpart-of%3Dllminferenceservice"),
+            "{asked:?}"
+        );
+        assert_eq!((asked[1].as_str(), asked[3].as_str()), ("delete team/chat", "delete team/gone"));
+    }
+
+    #[tokio::test]
+    async fn where_the_kind_is_not_served_nothing_is_left() {
+        let missing = || async {
+            let body = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound"});
+            (StatusCode::NOT_FOUND, Json(body))
+        };
+        let routes = Router::new().route(ALL, get(missing));
+        assert_eq!(delete_all(Client::new(routes, "kserve")).await.unwrap(), 0);
+    }
+}
