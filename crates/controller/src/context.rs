@@ -157,6 +157,22 @@ impl Caches {
         self.configs_queue.add_after(config, USERS_DELAY);
     }
 
+    /// Forgets what a term of reconciling has left behind, and lets no work gather until [`Self::take_up`]: nobody would
+    /// do it, or drop what is known of services that go.
+    pub fn lay_down(&self) {
+        self.services_queue.close();
+        self.configs_queue.close();
+        self.index.clear();
+    }
+
+    /// Begins a term: everything is looked at.
+    pub fn take_up(&self) {
+        self.services_queue.open();
+        self.configs_queue.open();
+        self.wake_all();
+        self.wake_all_configs();
+    }
+
     /// Has every config looked at.
     pub fn wake_all_configs(&self) {
         self.configs.keys().into_iter().for_each(|it| self.configs_queue.add_later(it));

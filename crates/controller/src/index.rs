@@ -88,6 +88,11 @@ impl Index {
         }
     }
 
+    /// Forgets every service.
+    pub fn clear(&self) {
+        *self.0.write() = Maps::default();
+    }
+
     /// The services that depend on `reference`.
     #[must_use]
     pub fn services(&self, reference: &Reference) -> Vec<Key> {

@@ -193,6 +193,12 @@ impl Metrics {
         self.remove_stale(service, now);
     }
 
+    /// Reports no service any more.
+    pub fn no_services(&self) {
+        let reported: Vec<Key> = self.reported.lock().keys().cloned().collect();
+        reported.iter().for_each(|it| self.service(it, None));
+    }
+
     fn remove_stale(&self, service: &Key, now: Reported) {
         let mut reported = self.reported.lock();
         let before = reported.remove(service).unwrap_or_default();

@@ -1,8 +1,9 @@
 //! A work queue of keys: each key waits once, runs once at a time, and comes again when it was added meanwhile. What
 //! changed goes before what is only looked at again.
 //!
-//! Failures of a key lengthen the delay before its next turn, from 5 ms to 1000 s. The queue cannot outgrow the number
-//! of keys, which is the number of objects in the cluster.
+//! Failures of a key lengthen the delay before its next turn, from 5 ms to 1000 s. Workers take a key soon after it was
+//! added, so an open queue cannot outgrow the number of objects in the cluster. Where nobody works, as in a process that
+//! does not lead, keys of objects long gone would gather: there the queue is closed, and drops what it is given.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
@@ -48,6 +49,7 @@ struct State<K> {
     timers: BTreeSet<(Instant, K)>,
     due: HashMap<K, Instant>,
     failures: HashMap<K, u32>,
+    is_closed: bool,
 }
 
 /// A key whose turn it is. The turn ends when this is dropped, also by a panic.
@@ -72,7 +74,13 @@ impl<K: Eq + Hash + Ord + Clone> Drop for Turn<K> {
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        let state = State {
+        Self(Arc::new(Shared { state: Mutex::default(), changed: Notify::new() }))
+    }
+}
+
+impl<K> Default for State<K> {
+    fn default() -> Self {
+        Self {
             ready: VecDeque::new(),
             queued: HashSet::new(),
             later: BTreeSet::new(),
@@ -81,8 +89,8 @@ impl<K> Default for Queue<K> {
             timers: BTreeSet::new(),
             due: HashMap::new(),
             failures: HashMap::new(),
-        };
-        Self(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }))
+            is_closed: false,
+        }
     }
 }
 
@@ -121,6 +129,18 @@ impl<K: Eq + Hash + Ord + Clone> Queue<K> {
     /// Forgets the failures of `key` after a success.
     pub fn succeeded(&self, key: &K) {
         self.0.state.lock().failures.remove(key);
+    }
+
+    /// Drops every key that waits, and from now on every one that is added. Turns that run come to their end.
+    pub fn close(&self) {
+        let mut state = self.0.state.lock();
+        let running = std::mem::take(&mut state.running);
+        *state = State { running, is_closed: true, ..State::default() };
+    }
+
+    /// Takes keys again after [`Self::close`]. Whoever opens adds what has to be looked at.
+    pub fn open(&self) {
+        self.0.state.lock().is_closed = false;
     }
 
     /// Keys that could run now.
@@ -168,6 +188,9 @@ impl<K: Eq + Hash + Ord + Clone> Queue<K> {
 
 impl<K: Eq + Hash + Ord + Clone> State<K> {
     fn add(&mut self, key: K) {
+        if self.is_closed {
+            return;
+        }
         self.clear_timer(&key);
         self.later.remove(&key);
         if self.running.contains(&key) {
@@ -178,6 +201,9 @@ impl<K: Eq + Hash + Ord + Clone> State<K> {
     }
 
     fn add_later(&mut self, key: K) {
+        if self.is_closed {
+            return;
+        }
         let waits_anyway = self.queued.contains(&key) || self.again.contains(&key);
         if self.running.contains(&key) {
             self.again.insert(key);
@@ -187,7 +213,8 @@ impl<K: Eq + Hash + Ord + Clone> State<K> {
     }
 
     fn add_at(&mut self, key: K, at: Instant) {
-        let is_sooner_anyway = self.queued.contains(&key)
+        let is_sooner_anyway = self.is_closed
+            || self.queued.contains(&key)
             || self.later.contains(&key)
             || self.again.contains(&key)
             || self.due.get(&key).is_some_and(|&due| due <= at);
@@ -219,6 +246,9 @@ impl<K: Eq + Hash + Ord + Clone> State<K> {
     }
 
     fn count_failure(&mut self, key: &K) -> Duration {
+        if self.is_closed {
+            return FIRST_RETRY;
+        }
         let failures = self.failures.entry(key.clone()).or_default();
         let delay = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(*failures)).min(LAST_RETRY);
         *failures = failures.saturating_add(1);
@@ -289,6 +319,39 @@ mod tests {
         assert_eq!(delays[18], LAST_RETRY);
         queue.succeeded(&"a");
         assert_eq!(queue.retry("a"), FIRST_RETRY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_queue_keeps_nothing() {
+        let queue = Queue::default();
+        for key in ["a", "b"] {
+            queue.add(key);
+        }
+        queue.add_later("c");
+        queue.add_after("d", Duration::from_secs(60));
+        let running = now(&queue).unwrap();
+        queue.add("a");
+        queue.close();
+        for key in ["a", "e"] {
+            queue.add(key);
+            queue.add_later(key);
+            queue.add_after(key, Duration::from_secs(1));
+            queue.retry(key);
+        }
+        assert_eq!(queue.depth(), 0);
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(now(&queue).is_none());
+        {
+            let state = queue.0.state.lock();
+            assert!(state.timers.is_empty() && state.due.is_empty() && state.failures.is_empty());
+        }
+
+        queue.open();
+        assert!(now(&queue).is_none(), "what came meanwhile is gone");
+        queue.add("a");
+        assert!(now(&queue).is_none(), "its turn of before still runs");
+        drop(running);
+        assert_eq!(now(&queue).unwrap().key(), &"a");
     }
 
     #[tokio::test(start_paused = true)]

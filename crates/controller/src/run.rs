@@ -1,7 +1,7 @@
 //! The process: watches fill the caches, the leader's workers reconcile, and everything ends together.
 //!
 //! Candidates that do not lead keep their caches warm and serve the webhooks, so a change of the leader costs only the
-//! time of the lease.
+//! time of the lease. They queue no work: whoever leads looks at everything.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -202,6 +202,7 @@ async fn lead(
     duties: Duties,
     stop: &CancellationToken,
 ) {
+    lay_down(&context);
     loop {
         let term = async {
             // Whoever has the lease renews it from then on, so what takes time comes first.
@@ -236,17 +237,24 @@ async fn lead(
         if is_stopped {
             break;
         }
+        lay_down(&context);
     }
     if let Some(election) = &mut election {
         election.release().await;
     }
 }
 
+/// What this process knew of services as their leader goes with its term: the next leader reports on them.
+fn lay_down(context: &Context) {
+    context.caches.lay_down();
+    context.applied.clear();
+    context.metrics.no_services();
+}
+
 /// Reconciles everything, beginning with what is there.
 async fn work(context: &Context, duties: Duties) {
     context.applied.clear();
-    context.caches.wake_all();
-    context.caches.wake_all_configs();
+    context.caches.take_up();
     let services = Controller {
         name: "llminferenceservice",
         queue: context.caches.services_queue.clone(),
