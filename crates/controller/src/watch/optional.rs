@@ -181,6 +181,8 @@ pub struct OptionalKinds {
     tasks: TaskTracker,
     stop: CancellationToken,
     watched: BTreeMap<OptionalKind, Watched>,
+    /// The kinds whose caches were filled at the last look.
+    ready: BTreeSet<OptionalKind>,
 }
 
 #[derive(Debug)]
@@ -193,7 +195,7 @@ impl OptionalKinds {
     /// Watches run on `tasks` until `stop`.
     #[must_use]
     pub const fn new(context: Context, tasks: TaskTracker, stop: CancellationToken) -> Self {
-        Self { context, tasks, stop, watched: BTreeMap::new() }
+        Self { context, tasks, stop, watched: BTreeMap::new(), ready: BTreeSet::new() }
     }
 
     /// Follows the CRDs until the process stops. `synced` fires when the kinds served at the start are cached.
@@ -284,14 +286,17 @@ impl OptionalKinds {
     }
 
     /// Tells everybody what is served; when that changed, every service is looked at.
-    fn publish(&self, minor: u32) {
+    fn publish(&mut self, minor: u32) {
         let ready = self.watched.iter().filter(|(_, it)| it.synced.is_cancelled());
-        let children = ready.filter_map(|(kind, _)| match kind {
+        let ready: BTreeSet<_> = ready.map(|(kind, _)| *kind).collect();
+        let children = ready.iter().filter_map(|kind| match kind {
             OptionalKind::Child(kind) => Some(*kind),
             OptionalKind::Gateway | OptionalKind::GatewayClass | OptionalKind::LocalModels(_) => None,
         });
         let apis = Apis::new(children, minor);
-        if *self.context.caches.apis.load_full() != apis {
+        let is_news = ready != self.ready || *self.context.caches.apis.load_full() != apis;
+        self.ready = ready;
+        if is_news {
             self.context.caches.apis.store(Arc::new(apis));
             self.context.caches.wake_all();
         }
