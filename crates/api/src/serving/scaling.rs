@@ -10,10 +10,13 @@ use crate::crd::limits;
 /// Autoscaling of one workload: exactly one of `wva` and `keda`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = limits::rule("has(self.wva) != has(self.keda)", "exactly one of wva and keda"))]
+#[schemars(transform = limits::rule(
+    "has(self.wva) != has(self.keda)",
+    "exactly one of wva and keda decides who scales: give one and remove the other"
+))]
 #[schemars(transform = limits::rule(
     "!has(self.minReplicas) || self.minReplicas <= self.maxReplicas",
-    "minReplicas is at most maxReplicas"
+    "minReplicas is at most maxReplicas: lower minReplicas, or raise maxReplicas"
 ))]
 #[schemars(transform = idle_below_least("has(self.wva) && has(self.wva.keda)", "self.wva.keda"))]
 #[schemars(transform = idle_below_least("has(self.keda)", "self.keda"))]
@@ -34,7 +37,10 @@ pub struct ScalingSpec {
 /// Scaling by the workload variant autoscaler, through exactly one of two actuators.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = limits::rule("has(self.hpa) != has(self.keda)", "exactly one of hpa and keda"))]
+#[schemars(transform = limits::rule(
+    "has(self.hpa) != has(self.keda)",
+    "exactly one of hpa and keda is the actuator: give one and remove the other"
+))]
 #[schemars(transform = no_modifiers)]
 pub struct WvaSpec {
     /// Relative cost of a replica, as a decimal number.
@@ -98,7 +104,7 @@ fn idle_below_least(condition: &str, keda: &str) -> impl FnMut(&mut Schema) + us
             "!({condition} && has({keda}.idleReplicaCount)) \
              || (has(self.minReplicas) && {keda}.idleReplicaCount < self.minReplicas)"
         ),
-        "idleReplicaCount needs minReplicas and is less",
+        "idleReplicaCount only has a meaning below minReplicas: set minReplicas above it, or remove idleReplicaCount",
     )
 }
 
@@ -107,7 +113,7 @@ fn no_hpa_name(schema: &mut Schema) {
         "!has(self.advanced) || !has(self.advanced.horizontalPodAutoscalerConfig) \
          || !has(self.advanced.horizontalPodAutoscalerConfig.name) \
          || size(self.advanced.horizontalPodAutoscalerConfig.name) == 0",
-        "the controller names the HorizontalPodAutoscaler: no horizontalPodAutoscalerConfig.name",
+        "the controller names the HorizontalPodAutoscaler: remove advanced.horizontalPodAutoscalerConfig.name",
     )(schema);
 }
 
@@ -119,6 +125,6 @@ fn no_modifiers(schema: &mut Schema) {
         format!(
             "!has(self.keda) || !has(self.keda.advanced) || !has(self.keda.advanced.scalingModifiers) || ({empty})"
         ),
-        "the autoscaler owns the metric: no scalingModifiers",
+        "the variant autoscaler computes the metric itself: remove keda.advanced.scalingModifiers, or use scaling.keda",
     )(schema);
 }

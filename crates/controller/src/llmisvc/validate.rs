@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use k8s_openapi::api::core::v1::LocalObjectReference;
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceSpec, WorkloadSpec};
 
 pub mod advice;
@@ -152,6 +153,7 @@ impl Verdict {
 pub fn validate(service: &LLMInferenceService, old: Option<&LLMInferenceService>) -> Verdict {
     let mut verdict = Verdict::default();
     let spec = &service.spec;
+    check_base_refs(&spec.base_refs, &mut verdict);
     if let Some(model) = &spec.model {
         model::check(model, service.metadata.name.as_deref().unwrap_or_default(), &mut verdict);
     }
@@ -178,6 +180,28 @@ pub fn validate(service: &LLMInferenceService, old: Option<&LLMInferenceService>
         workload::warn_of_ignored_fields(spec, &mut verdict);
     }
     verdict
+}
+
+/// Checks a service that was written in the first version of the API, as [`validate`] does. This version refuses what
+/// the second one warns of: gateways that are named twice.
+#[must_use]
+pub fn validate_v1alpha1(service: &LLMInferenceService, old: Option<&LLMInferenceService>) -> Verdict {
+    let mut verdict = validate(service, old);
+    if let Some(at) = verdict.warnings.iter().position(|it| it == route::SAME_GATEWAYS) {
+        let detail = verdict.warnings.remove(at);
+        verdict.error(FieldError::forbidden(route::PARENTS, detail));
+    }
+    verdict
+}
+
+/// Every reference names a config.
+fn check_base_refs(references: &[LocalObjectReference], verdict: &mut Verdict) {
+    for (index, _) in references.iter().enumerate().filter(|(_, it)| it.name.is_empty()) {
+        verdict.error(FieldError::required(
+            format!("spec.baseRefs[{index}].name"),
+            "name an LLMInferenceServiceConfig of the service's namespace or of the installation's, or remove the entry",
+        ));
+    }
 }
 
 /// The workloads of a service and where they stand in it.

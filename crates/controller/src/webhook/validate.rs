@@ -11,7 +11,7 @@ use super::review::{as_json, object};
 use super::{Cluster, convert};
 use crate::llmisvc::validate::advice::{Surroundings, advise};
 use crate::llmisvc::validate::config::{validate_config, validate_config_deletion};
-use crate::llmisvc::validate::{FieldError, Verdict, validate};
+use crate::llmisvc::validate::{FieldError, Verdict, validate, validate_v1alpha1};
 
 pub(super) fn service(request: &AdmissionRequest<DynamicObject>, cluster: &dyn Cluster) -> Verdict {
     let Some(object) = object(request).filter(|_| !is_being_deleted(request)) else {
@@ -21,7 +21,8 @@ pub(super) fn service(request: &AdmissionRequest<DynamicObject>, cluster: &dyn C
         Ok(service) => service,
         Err(error) => return refused(error),
     };
-    let mut verdict = validate(&service, old(request).as_ref());
+    let rules = if request.kind.version == "v1alpha1" { validate_v1alpha1 } else { validate };
+    let mut verdict = rules(&service, old(request).as_ref());
     if verdict.is_valid() {
         verdict.warnings.extend(advise(&service, &surroundings(cluster)));
     }

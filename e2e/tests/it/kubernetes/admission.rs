@@ -13,7 +13,8 @@ use super::story::Story;
 type Refusal = (&'static str, &'static str, &'static str, &'static str);
 
 /// Every rule that forbids a service. The API server itself judges ranges and enumerations that the schema states.
-const REFUSALS: [Refusal; 69] = [
+const REFUSALS: [Refusal; 70] = [
+    ("base-nameless", "baseRefs: [{}]", "spec.baseRefs[0].name", "or remove the entry"),
     // The route.
     (
         "route-twice",
@@ -169,7 +170,7 @@ const REFUSALS: [Refusal; 69] = [
         "min-over-max",
         "scaling: {minReplicas: 3, maxReplicas: 2, wva: {hpa: {}}}",
         "spec.scaling",
-        "minReplicas is at most maxReplicas",
+        "lower minReplicas, or raise maxReplicas",
     ),
     (
         "min-zero",
@@ -178,19 +179,29 @@ const REFUSALS: [Refusal; 69] = [
         "1",
     ),
     ("max-zero", "scaling: {maxReplicas: 0, wva: {hpa: {}}}", "spec.scaling.maxReplicas", "1"),
-    ("no-scaler", "scaling: {maxReplicas: 2}", "spec.scaling", "exactly one of wva and keda"),
+    (
+        "no-scaler",
+        "scaling: {maxReplicas: 2}",
+        "spec.scaling",
+        "exactly one of wva and keda decides who scales: give one",
+    ),
     (
         "two-scalers",
         "scaling: {maxReplicas: 2, wva: {hpa: {}}, keda: {triggers: [{type: cron, metadata: {a: b}}]}}",
         "spec.scaling",
-        "exactly one of wva and keda",
+        "exactly one of wva and keda decides who scales: give one",
     ),
-    ("no-actuator", "scaling: {maxReplicas: 2, wva: {}}", "spec.scaling.wva", "exactly one of hpa and keda"),
+    (
+        "no-actuator",
+        "scaling: {maxReplicas: 2, wva: {}}",
+        "spec.scaling.wva",
+        "exactly one of hpa and keda is the actuator: give one",
+    ),
     (
         "two-actuators",
         "scaling: {maxReplicas: 2, wva: {hpa: {}, keda: {}}}",
         "spec.scaling.wva",
-        "exactly one of hpa and keda",
+        "exactly one of hpa and keda is the actuator: give one",
     ),
     (
         "no-trigger",
@@ -202,7 +213,7 @@ const REFUSALS: [Refusal; 69] = [
         "modifiers-of-wva",
         "scaling: {maxReplicas: 2, wva: {keda: {advanced: {scalingModifiers: {formula: a}}}}}",
         "spec.scaling.wva",
-        "no scalingModifiers",
+        "remove keda.advanced.scalingModifiers, or use scaling.keda",
     ),
     (
         "cost",
@@ -226,13 +237,13 @@ const REFUSALS: [Refusal; 69] = [
         "idle-over-min",
         "scaling: {minReplicas: 1, maxReplicas: 2, wva: {keda: {idleReplicaCount: 1}}}",
         "spec.scaling",
-        "idleReplicaCount needs minReplicas and is less",
+        "set minReplicas above it, or remove idleReplicaCount",
     ),
     (
         "hpa-name",
         "scaling: {maxReplicas: 2, wva: {keda: {advanced: {horizontalPodAutoscalerConfig: {name: mine}}}}}",
         "spec.scaling.wva.keda",
-        "no horizontalPodAutoscalerConfig.name",
+        "remove advanced.horizontalPodAutoscalerConfig.name",
     ),
     (
         "mixed-scaling",
@@ -244,7 +255,7 @@ const REFUSALS: [Refusal; 69] = [
         "prefill-scaling",
         "prefill: {scaling: {maxReplicas: 2}}",
         "spec.prefill.scaling",
-        "exactly one of wva and keda",
+        "exactly one of wva and keda decides who scales: give one",
     ),
     // The model.
     (

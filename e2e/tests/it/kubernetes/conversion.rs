@@ -109,6 +109,30 @@ fn a_client_of_the_first_version_does_not_erase_the_second() -> Result<()> {
     Ok(())
 }
 
+/// The second version only warns of it.
+#[test]
+fn the_first_version_does_not_let_gateways_be_named_twice() -> Result<()> {
+    let Some(story) = Story::begin("conversion-parents")? else { return Ok(()) };
+    let manifest = |version: &str| {
+        format!(
+            "
+apiVersion: serving.kserve.io/{version}
+kind: LLMInferenceService
+metadata: {{name: twice}}
+spec:
+  model: {{uri: 'hf://a/b'}}
+  router:
+    gateway: {{refs: [{{name: a, namespace: x}}]}}
+    route: {{http: {{spec: {{parentRefs: [{{name: a, namespace: x}}]}}}}}}
+"
+        )
+    };
+    let refused = story.apply(&manifest("v1alpha1")).err().context("it was stored")?.to_string();
+    assert!(refused.contains("spec.router.route.http.spec: Forbidden: "), "{refused}");
+    assert!(refused.contains("can be omitted"), "{refused}");
+    story.apply(&manifest("v1alpha2"))
+}
+
 /// Client-side apply keeps a copy of the object in an annotation of at most 256 KiB.
 #[test]
 fn the_slim_definitions_take_a_service_and_every_preset_by_plain_apply() -> Result<()> {

@@ -8,6 +8,10 @@ use serde_json::json;
 use super::{FieldError, Verdict, is_dns_label};
 
 const HTTP: &str = "spec.router.route.http";
+/// Where gateways are named a second time.
+pub(super) const PARENTS: &str = "spec.router.route.http.spec";
+pub(super) const SAME_GATEWAYS: &str =
+    "spec.router.route.http.spec.parentRefs says the same as spec.router.gateway.refs and can be omitted";
 const GROUP: &str = "spec.router.route.group";
 const WEIGHT: &str = "spec.router.route.weight";
 /// Largest weight of a backend (Gateway API, `BackendRef.weight`).
@@ -68,12 +72,10 @@ fn check_parents(
         .map(|it| (it.namespace_in(namespace), it.name.as_str(), given(it.section_name.as_ref())))
         .collect();
     if of_route == of_gateway {
-        verdict.warn(format!(
-            "{HTTP}.spec.parentRefs says the same as spec.router.gateway.refs and can be omitted"
-        ));
+        verdict.warn(SAME_GATEWAYS);
     } else {
         verdict.error(FieldError::invalid(
-            format!("{HTTP}.spec"),
+            PARENTS,
             json!({"parentRefs": spec.parent_refs}),
             "parentRefs and spec.router.gateway.refs name different gateways: keep one of the two",
         ));
