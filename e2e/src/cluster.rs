@@ -19,6 +19,7 @@ mod kubectl;
 mod machine;
 mod network;
 mod node;
+mod rights;
 
 pub use audit::Write;
 pub use node::load;
@@ -28,8 +29,10 @@ use crate::kubectl::Kubectl;
 use credentials::Credentials;
 use machine::Machine;
 
-/// User name of the controller under test.
-pub const CONTROLLER: &str = "llmd-controller";
+/// User names of the controllers under test; most stories have one.
+pub const CONTROLLERS: [&str; 2] = ["llmd-controller", "llmd-controller-standby"];
+/// The group of both.
+pub const CONTROLLER_GROUP: &str = "llmd";
 
 /// A control plane comes up in four seconds; a busy machine takes longer.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
@@ -178,10 +181,10 @@ impl Cluster {
         self.dir.path().join("admin.conf")
     }
 
-    /// Kubeconfig of the controller under test.
+    /// Kubeconfig of one of [`CONTROLLERS`].
     #[must_use]
-    pub fn controller_kubeconfig(&self) -> PathBuf {
-        self.dir.path().join("llmd-controller.conf")
+    pub fn kubeconfig_of(&self, controller: &str) -> PathBuf {
+        self.dir.path().join(format!("{controller}.conf"))
     }
 
     /// `https://ADDRESS:PORT` of the API server.

@@ -2,18 +2,19 @@
 //! cluster on loopback, as the administrator would run it from a shell.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::args::{kubernetes_programs, target};
-use crate::cluster::{CONTROLLER, Cluster, Level, free_port};
-use crate::stack::program;
+use crate::cluster::{CONTROLLER_GROUP, CONTROLLERS, Cluster, Level, free_port};
 
+mod controller;
 pub mod gateway;
 mod webhooks;
+
+pub use controller::Controller;
 
 /// Where presets and settings are.
 pub const SYSTEM_NAMESPACE: &str = "kserve";
@@ -36,18 +37,13 @@ pub const FOREIGN_CRDS: [&str; 8] = [
     "monitoring.coreos.com_servicemonitors.yaml",
 ];
 
-/// A cluster with a running controller.
+/// A cluster with a running controller. When it goes, the controller must never have lacked a right.
 #[derive(Debug)]
 pub struct Installation {
     pub cluster: Cluster,
     controller: Option<Controller>,
-}
-
-/// The controller's process.
-#[derive(Debug)]
-struct Controller {
-    process: Child,
-    metrics: u16,
+    /// Port that the API server calls.
+    webhook: u16,
 }
 
 /// What an installation leaves out.
@@ -91,7 +87,7 @@ impl Installation {
         if let Some(missing) = FOREIGN_CRDS.iter().find(|name| !foreign.join(name).exists()) {
             return Ok(Err(format!("no {missing} in {}: `cargo xtask k8s` fetches it", foreign.display())));
         }
-        let mut installation = Self { cluster, controller: None };
+        let mut installation = Self { cluster, controller: None, webhook: 0 };
         for name in FOREIGN_CRDS.iter().filter(|name| !without.foreign_crds.contains(name)) {
             installation.install_crds(&foreign.join(name))?;
         }
@@ -131,37 +127,35 @@ impl Installation {
     /// # Errors
     /// When it ends or is not ready in time; the message holds the end of its log.
     pub fn start_controller(&mut self) -> Result<()> {
-        let (metrics, health, webhook) = (free_port()?, free_port()?, free_port()?);
-        let log = std::fs::File::options().append(true).create(true).open(self.controller_log())?;
-        self.register_webhooks(webhook)?;
-        let process = Command::new(program("llmd-controller")?)
-            .arg(format!("--kubeconfig={}", self.cluster.controller_kubeconfig().display()))
-            .arg(format!("--metrics-addr=127.0.0.1:{metrics}"))
-            .arg("--metrics-secure=false")
-            .arg(format!("--health-probe-addr=127.0.0.1:{health}"))
-            .arg("--webhook-bind-address=127.0.0.1")
-            .arg(format!("--webhook-port={webhook}"))
-            .arg("--leader-elect=false")
-            .env("POD_NAMESPACE", SYSTEM_NAMESPACE)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let controller = self.controller.insert(Controller { process, metrics });
-        let start = Instant::now();
-        while !http_ok(health, "/readyz") {
-            if let Some(status) = controller.process.try_wait()? {
-                bail!("llmd-controller ended ({status}): {}", self.controller_log_tail());
-            }
-            if start.elapsed() > READY_DEADLINE {
-                bail!(
-                    "llmd-controller is not ready after {READY_DEADLINE:?}: {}",
-                    self.controller_log_tail()
-                );
-            }
-            std::thread::sleep(POLL);
-        }
-        self.eventually("the API server uses the webhooks", || self.webhooks_work().map(Some))
+        self.controller = Some(self.start_process(CONTROLLERS[0], false)?);
+        Ok(())
+    }
+
+    /// Starts one of [`CONTROLLERS`] as a candidate for the lease, and has the API server use its webhooks.
+    ///
+    /// # Errors
+    /// As [`Self::start_controller`].
+    pub fn start_candidate(&mut self, user: &str) -> Result<Controller> {
+        self.start_process(user, true)
+    }
+
+    fn start_process(&mut self, user: &str, elect: bool) -> Result<Controller> {
+        self.webhook = free_port()?;
+        self.register_webhooks()?;
+        let mut controller = Controller::start(&self.cluster, user, self.webhook, elect)?;
+        controller.ready()?;
+        self.eventually("the API server uses the webhooks", || self.webhooks_work().map(Some))?;
+        Ok(controller)
+    }
+
+    /// Starts the controller again where it was before, also when it cannot become ready.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn restart_controller(&mut self) -> Result<()> {
+        self.kill_controller()?;
+        self.controller = Some(Controller::start(&self.cluster, CONTROLLERS[0], self.webhook, false)?);
+        Ok(())
     }
 
     /// Ends the controller as a crash would.
@@ -169,16 +163,21 @@ impl Installation {
     /// # Errors
     /// When it cannot be ended.
     pub fn kill_controller(&mut self) -> Result<()> {
-        let mut controller = self.controller.take().context("no controller runs")?;
-        controller.process.kill()?;
-        controller.process.wait()?;
-        Ok(())
+        self.controller.take().context("no controller runs")?.kill()
+    }
+
+    /// The running controller.
+    ///
+    /// # Errors
+    /// When none runs.
+    pub fn controller(&self) -> Result<&Controller> {
+        self.controller.as_ref().context("no controller runs")
     }
 
     /// Process id of the controller.
     #[must_use]
     pub fn controller_pid(&self) -> Option<u32> {
-        self.controller.as_ref().map(|it| it.process.id())
+        self.controller.as_ref().map(Controller::pid)
     }
 
     /// The controller's `/metrics`.
@@ -186,37 +185,25 @@ impl Installation {
     /// # Errors
     /// When it does not answer.
     pub fn metrics(&self) -> Result<String> {
-        let controller = self.controller.as_ref().context("no controller runs")?;
-        http_get(controller.metrics, "/metrics").context("the controller's metrics do not answer")
+        self.controller()?.metrics()
     }
 
     /// Where the controller logs.
     #[must_use]
     pub fn controller_log(&self) -> PathBuf {
-        self.cluster.dir().join("llmd-controller.log")
+        self.cluster.dir().join(format!("{}.log", CONTROLLERS[0]))
     }
 
-    fn controller_log_tail(&self) -> String {
-        let log = std::fs::read_to_string(self.controller_log()).unwrap_or_default();
-        let tail: Vec<&str> = log.lines().rev().take(12).collect();
-        tail.into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-
-    /// Gives the controller the rights that the chart gives it, and no other.
+    /// Gives the controllers the rights that the chart gives them, and no other.
     fn grant_rights(&self) -> Result<()> {
-        let rights = root().join("charts/llmd-controller/files/rights.yaml").display().to_string();
+        let rights = rights().display().to_string();
         self.cluster.kubectl(&["-n", SYSTEM_NAMESPACE, "apply", "--server-side", "-f", &rights])?;
-        let user = format!("--user={CONTROLLER}");
-        self.cluster.kubectl(&[
-            "create",
-            "clusterrolebinding",
-            CONTROLLER,
-            "--clusterrole=llmd-controller",
-            &user,
-        ])?;
-        let arguments =
-            ["-n", SYSTEM_NAMESPACE, "create", "rolebinding", CONTROLLER, "--role=llmd-controller", &user];
-        self.cluster.kubectl(&arguments).map(drop)
+        let (name, group) = ("llmd-controller", format!("--group={CONTROLLER_GROUP}"));
+        let in_cluster = ["create", "clusterrolebinding", name, "--clusterrole=llmd-controller", &group];
+        self.cluster.kubectl(&in_cluster)?;
+        let in_namespace =
+            ["-n", SYSTEM_NAMESPACE, "create", "rolebinding", name, "--role=llmd-controller", &group];
+        self.cluster.kubectl(&in_namespace).map(drop)
     }
 
     /// Polls until `found` answers with something; `what` is for the message when it does not.
@@ -235,16 +222,21 @@ impl Installation {
             std::thread::sleep(POLL);
         }
         let last = last.map(|it| format!(" (last error: {it:#})")).unwrap_or_default();
-        bail!("not after {OUTCOME_DEADLINE:?}: {what}{last}\n{}", self.controller_log_tail())
+        bail!("not after {OUTCOME_DEADLINE:?}: {what}{last}\n{}", tail(&self.controller_log()))
     }
 }
 
 impl Drop for Installation {
     fn drop(&mut self) {
-        if let Some(controller) = &mut self.controller {
-            let _ = controller.process.kill();
-            let _ = controller.process.wait();
+        self.controller = None;
+        if std::thread::panicking() {
+            return;
         }
+        let refusals = self.cluster.refusals().expect("the audit log can be read");
+        assert!(refusals.is_empty(), "the controller lacks rights: {refusals:#?}");
+        let manifest = std::fs::read_to_string(rights()).expect("the rights can be read");
+        let unused = self.cluster.unused_rights(&manifest).expect("the rights are a manifest");
+        println!("rights that nothing here has used: {unused:#?}");
     }
 }
 
@@ -262,18 +254,14 @@ pub fn foreign_crds() -> Result<PathBuf> {
     Ok(if beside.exists() { beside } else { target()?.join("k8s/crds") })
 }
 
-fn http_ok(port: u16, path: &str) -> bool {
-    http_get(port, path).is_some()
+/// The rights that the chart gives the controller.
+fn rights() -> PathBuf {
+    root().join("charts/llmd-controller/files/rights.yaml")
 }
 
-/// The body of a 200 answer over plain HTTP/1.0.
-fn http_get(port: u16, path: &str) -> Option<String> {
-    use std::io::{Read as _, Write as _};
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.contains(" 200 ").then(|| body.to_owned())
+/// The last lines of a log.
+fn tail(log: &Path) -> String {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    let tail: Vec<&str> = log.lines().rev().take(12).collect();
+    tail.into_iter().rev().collect::<Vec<_>>().join("\n")
 }

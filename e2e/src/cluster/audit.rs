@@ -1,4 +1,4 @@
-//! Who wrote what: the API server's audit log, an account that does not depend on what the controller counts.
+//! Who did what: the API server's audit log, an account that does not depend on what the controller counts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{CONTROLLER, Cluster};
+use super::{CONTROLLERS, Cluster};
 
-/// Writes only, one line each when the answer is out.
+/// Whatever the controllers under test ask for, and what others write, when the answer is out.
 const POLICY: &str = "
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- {level: Metadata, userGroups: [llmd]}
 - {level: None, verbs: [get, list, watch]}
 - {level: None, users: ['system:apiserver']}
 - {level: Metadata}
@@ -22,6 +23,10 @@ rules:
 /// One write to the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
+    /// When it arrived, as RFC 3339 with microseconds.
+    pub at: String,
+    /// Which of [`CONTROLLERS`](super::CONTROLLERS) it came from.
+    pub user: String,
     /// `create`, `update`, `patch`, `delete`, `deletecollection`.
     pub verb: String,
     /// Plural of the kind, with the subresource if any: `deployments`, `llminferenceservices/status`.
@@ -51,7 +56,7 @@ impl Cluster {
         fs::metadata(log(self.dir())).map_or(0, |it| it.len())
     }
 
-    /// What the controller under test wrote since `position`, events and leases left out.
+    /// What the controllers under test wrote since `position`, events and leases left out.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -61,16 +66,23 @@ impl Cluster {
         Ok(writes)
     }
 
-    /// What the controller under test wrote since `position`, events and leases too.
+    /// What the controllers under test wrote since `position`, events and leases too.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn requests_since(&self, position: u64) -> Result<Vec<Write>> {
+        let entries = self.entries_since(position)?;
+        let is_read = |it: &Value| ["get", "list", "watch"].iter().any(|verb| it["verb"] == *verb);
+        Ok(entries.iter().filter(|it| !is_read(it)).map(write).collect())
+    }
+
+    /// Every request of the controllers under test since `position`. A watch has an entry when it begins and another
+    /// one when it ends.
+    pub(super) fn entries_since(&self, position: u64) -> Result<Vec<Value>> {
         let text = fs::read_to_string(log(self.dir()))?;
         let lines = text.get(usize::try_from(position)?..).unwrap_or_default().lines();
         let entries = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let of_controller = entries.filter(|it| it["user"]["username"] == CONTROLLER);
-        Ok(of_controller.map(|it| write(&it)).collect())
+        Ok(entries.filter(|it| CONTROLLERS.iter().any(|user| it["user"]["username"] == *user)).collect())
     }
 }
 
@@ -79,6 +91,8 @@ fn write(entry: &Value) -> Write {
     let object = &entry["objectRef"];
     let (resource, part) = (text(&object["resource"]), text(&object["subresource"]));
     Write {
+        at: text(&entry["requestReceivedTimestamp"]),
+        user: text(&entry["user"]["username"]),
         verb: text(&entry["verb"]),
         resource: if part.is_empty() { resource } else { format!("{resource}/{part}") },
         namespace: text(&object["namespace"]),

@@ -23,20 +23,28 @@ pub(super) struct Files {
 }
 
 /// File name, common name and organisation of each certificate. Organisations are groups to RBAC.
-const CERTIFICATES: [(&str, &str, &str); 8] = [
+const CERTIFICATES: [(&str, &str, &str); 9] = [
     ("apiserver", "kube-apiserver", "k8s"),
     ("etcd", "etcd", "k8s"),
     ("admin", "admin", "system:masters"),
-    // The controller under test; it has the rights that it is given, not an administrator's.
-    ("llmd-controller", super::CONTROLLER, "llmd"),
+    // The controllers under test; they have the rights that they are given, not an administrator's.
+    (super::CONTROLLERS[0], super::CONTROLLERS[0], super::CONTROLLER_GROUP),
+    (super::CONTROLLERS[1], super::CONTROLLERS[1], super::CONTROLLER_GROUP),
     ("controller-manager", "system:kube-controller-manager", "k8s"),
     ("scheduler", "system:kube-scheduler", "k8s"),
     ("kubelet", "system:node:node-0", "system:nodes"),
     ("kube-proxy", "system:kube-proxy", "k8s"),
 ];
 /// Who logs in with a kubeconfig.
-const USERS: [&str; 6] =
-    ["admin", "llmd-controller", "controller-manager", "scheduler", "kubelet", "kube-proxy"];
+const USERS: [&str; 7] = [
+    "admin",
+    super::CONTROLLERS[0],
+    super::CONTROLLERS[1],
+    "controller-manager",
+    "scheduler",
+    "kubelet",
+    "kube-proxy",
+];
 /// By which clients call the API server or the kubelet.
 const NAMES: [&str; 10] = [
     "localhost",

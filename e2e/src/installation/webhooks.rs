@@ -46,11 +46,12 @@ spec: {template: {containers: [{name: main, args: ['{{ if']}]}}
 ];
 
 impl Installation {
-    /// Points the webhooks of the chart at a port of loopback.
+    /// Points the webhooks of the chart at the controller's port of loopback.
     ///
     /// # Errors
     /// When the API server refuses.
-    pub fn register_webhooks(&self, port: u16) -> Result<()> {
+    pub fn register_webhooks(&self) -> Result<()> {
+        let port = self.webhook;
         let text = std::fs::read_to_string(root().join("charts/llmd-controller/files/webhooks.yaml"))?;
         let url = |path: &str| format!("https://127.0.0.1:{port}{path}");
         let mut documents: Vec<Value> = serde_saphyr::from_multiple(&text)?;

@@ -2,14 +2,18 @@
 
 mod admission;
 mod adoption;
+mod apis;
 mod conversion;
+mod definitions;
 mod drift;
 mod faults;
+mod leaders;
 mod lifecycle;
 mod many;
 mod modes;
 mod namespaces;
 mod objects;
+mod own;
 mod presets;
 mod routing;
 mod samples;

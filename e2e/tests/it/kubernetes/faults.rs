@@ -1,52 +1,19 @@
-//! What the controller outlives: its own crash, the API server's, settings that cannot be read, APIs that come late.
+//! What the controller outlives: its own crash, the API server's, settings that cannot be read.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use llmd_e2e::cluster::Level;
 use llmd_e2e::installation::{Installation, SYSTEM_NAMESPACE, Without};
 use llmd_e2e::process::{is_running, terminate};
 use llmd_e2e::stack::program;
 use serde_json::Value;
 
+use super::own::{deployment, has_replicas, series, service, start};
+
 const N_SERVICES: usize = 20;
 /// Reconciles end quickly; a pod's grace period is 30 s.
 const END_DEADLINE: Duration = Duration::from_secs(10);
-
-fn start(without: Without<'_>) -> Result<Option<Installation>> {
-    match Installation::start(Level::ControlPlane, without)? {
-        Ok(installation) => Ok(Some(installation)),
-        Err(reason) => {
-            println!("skipped: {reason}");
-            Ok(None)
-        }
-    }
-}
-
-fn service(name: &str, rest: &str) -> String {
-    format!(
-        "---\napiVersion: serving.kserve.io/v1alpha2\nkind: LLMInferenceService\nmetadata: {{name: {name}}}\n\
-         spec: {{model: {{uri: 'hf://org/{name}', name: {name}}}, {rest}}}\n"
-    )
-}
-
-fn deployment(installation: &Installation, service: &str) -> Result<Option<Value>> {
-    installation.cluster.get("default", "deployment", &format!("{service}-kserve"))
-}
-
-fn has_replicas(installation: &Installation, service: &str, replicas: u32) -> Result<()> {
-    installation.eventually(&format!("{service} has {replicas} replicas"), || {
-        let deployment = deployment(installation, service)?;
-        Ok(deployment.filter(|it| it["spec"]["replicas"] == replicas).map(drop))
-    })
-}
-
-fn condition(installation: &Installation, service: &str, type_: &str) -> Result<Option<Value>> {
-    let service = installation.cluster.get("default", "llmisvc", service)?.context("no such service")?;
-    let conditions = service["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    Ok(conditions.into_iter().find(|it| it["type"] == type_))
-}
 
 #[test]
 fn a_crash_loses_and_doubles_nothing_and_an_end_is_clean() -> Result<()> {
@@ -124,25 +91,42 @@ fn the_api_server_and_the_settings_may_fail_and_come_back() -> Result<()> {
 }
 
 #[test]
-fn an_api_that_comes_late_is_used_without_a_restart() -> Result<()> {
-    const CRD: &str = "leaderworkerset.x-k8s.io_leaderworkersets.yaml";
-    let Some(installation) = start(Without { foreign_crds: &[CRD], ..Without::default() })? else {
-        return Ok(());
+fn probes_and_metrics_tell_the_truth_while_the_api_server_is_away() -> Result<()> {
+    let Some(mut installation) = start(Without::default())? else { return Ok(()) };
+    let probe = |installation: &Installation, path: &str| -> Result<u16> {
+        Ok(installation.controller()?.probe(path)?.0)
     };
-    installation
-        .cluster
-        .apply(&service("wide", "parallelism: {data: 4, dataLocal: 2}, worker: {containers: []}"))?;
-    installation.eventually("the missing API is reported", || {
-        let found = condition(&installation, "wide", "WorkerWorkloadReady")?;
-        let message = found.and_then(|it| it["message"].as_str().map(str::to_owned)).unwrap_or_default();
-        Ok(message.contains("install leaderworkerset.x-k8s.io").then_some(()))
+    let watches = |installation: &Installation, value: f64| {
+        installation.eventually(&format!("every watch is {value}"), || {
+            let watches = series(&installation.metrics()?, "llmd_controller_watch_up");
+            Ok((watches.len() > 10 && watches.iter().all(|(_, it)| *it == value)).then_some(()))
+        })
+    };
+    watches(&installation, 1.0)?;
+    installation.cluster.kill_api_server()?;
+    watches(&installation, 0.0)?;
+    assert!(installation.controller()?.log()?.contains("watch failed"));
+    assert_eq!(probe(&installation, "/healthz")?, 200, "a restart would mend nothing");
+    assert_eq!(probe(&installation, "/readyz")?, 200, "its webhooks would answer");
+
+    // One that starts meanwhile has no certificate to answer with.
+    installation.restart_controller()?;
+    installation.eventually("the new process is alive", || {
+        Ok((probe(&installation, "/healthz")? == 200).then_some(()))
     })?;
-    let programs = llmd_e2e::args::kubernetes_programs()?;
-    installation.install_crds(&programs.with_file_name("crds").join(CRD))?;
-    installation.eventually("the group of pods is made", || {
-        let groups = installation.cluster.kubectl(&["get", "leaderworkersets", "-o", "name"])?;
-        Ok(groups.contains("wide").then_some(()))
-    })
+    let (status, reason) = installation.controller()?.probe("/readyz")?;
+    assert_eq!(status, 503);
+    assert!(reason.contains("waiting for the certificate authority"), "{reason}");
+
+    installation.cluster.revive_api_server()?;
+    installation.eventually("the new process is ready", || {
+        Ok((probe(&installation, "/readyz")? == 200).then_some(()))
+    })?;
+    watches(&installation, 1.0)?;
+    installation.eventually("a service is accepted", || {
+        installation.cluster.apply(&service("tiny", "replicas: 1")).map(Some)
+    })?;
+    has_replicas(&installation, "tiny", 1)
 }
 
 #[test]

@@ -1,0 +1,64 @@
+//! Rights and their use, by the audit log: what was refused for want of one, and which nobody has used.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::Cluster;
+
+impl Cluster {
+    /// The requests of the controllers under test that were refused for want of a right, each once.
+    ///
+    /// # Errors
+    /// When the audit log cannot be read.
+    pub fn refusals(&self) -> Result<BTreeSet<String>> {
+        let entries = self.entries_since(0)?;
+        let refused = entries.iter().filter(|it| it["responseStatus"]["code"] == 403 && lacks_right(it));
+        Ok(refused.map(|it| format!("{} {}: {}", it["verb"], it["requestURI"], message(it))).collect())
+    }
+
+    /// The rights of a manifest with roles that the controllers under test have not used, each as `VERB RESOURCE.GROUP`.
+    ///
+    /// # Errors
+    /// When the audit log or the manifest cannot be read.
+    pub fn unused_rights(&self, manifest: &str) -> Result<BTreeSet<String>> {
+        let roles: Vec<Value> = serde_saphyr::from_multiple(manifest)?;
+        let used: BTreeSet<String> = self.entries_since(0)?.iter().map(used_right).collect();
+        let rules = roles.iter().flat_map(|it| list(&it["rules"]));
+        Ok(rules.flat_map(rights).filter(|it| !used.contains(it)).collect())
+    }
+}
+
+/// Whether a right was missing; quotas and namespaces that are being deleted answer with the same code.
+fn lacks_right(entry: &Value) -> bool {
+    let decision = &entry["annotations"]["authorization.k8s.io/decision"];
+    decision == "forbid" || message(entry).contains("attempting to grant RBAC permissions")
+}
+
+fn message(entry: &Value) -> &str {
+    entry["responseStatus"]["message"].as_str().unwrap_or_default()
+}
+
+fn used_right(entry: &Value) -> String {
+    let object = &entry["objectRef"];
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let resource = [text("resource"), text("subresource")].join("/");
+    right(entry["verb"].as_str().unwrap_or_default(), resource.trim_end_matches('/'), text("apiGroup"))
+}
+
+/// Every right of a rule.
+fn rights(rule: &Value) -> Vec<String> {
+    let texts = |field: &str| list(&rule[field]).iter().filter_map(Value::as_str).collect::<Vec<_>>();
+    let (verbs, resources, groups) = (texts("verbs"), texts("resources"), texts("apiGroups"));
+    let objects = groups.iter().flat_map(|group| resources.iter().map(move |it| (*it, *group)));
+    objects.flat_map(|(resource, group)| verbs.iter().map(move |it| right(it, resource, group))).collect()
+}
+
+fn right(verb: &str, resource: &str, group: &str) -> String {
+    format!("{verb} {resource}.{group}")
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
