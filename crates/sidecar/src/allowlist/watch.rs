@@ -6,7 +6,9 @@
 //! Needs `get`, `list` and `watch` on `pods` and on the group's `inferencepools`, in the pool's namespace.
 
 use std::collections::{BTreeMap, HashSet};
+use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
@@ -14,15 +16,23 @@ use kube::api::{Api, DynamicObject};
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::utils::{self, ResetTimerBackoff};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Config};
 use llmd_api::inference::{pool_v1, pool_v1alpha2};
+use llmd_common::backoff::Backoff;
 use llmd_common::ready::Condition;
 use llmd_common::report::Report;
 
 use super::members::{Member, Members};
 use super::{Allowlist, Host};
 use crate::config::pool::{PoolGroup, PoolName, SsrfProtection};
+
+/// Between the first two attempts; later pauses double.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Without a failure for so long, the pauses start over.
+const RESET_AFTER: Duration = Duration::from_secs(60);
 
 type Events = BoxStream<'static, watcher::Result<Event<DynamicObject>>>;
 
@@ -102,7 +112,26 @@ impl PoolWatch {
 }
 
 fn events(api: Api<DynamicObject>, config: watcher::Config) -> Events {
-    watcher(api, config).default_backoff().boxed()
+    let pauses = ResetTimerBackoff::new(Pauses(Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)), RESET_AFTER);
+    watcher(api, config).backoff(pauses).boxed()
+}
+
+/// The pauses between attempts. They stay shorter than kube's own: until the next attempt succeeds, a pod that has
+/// gone counts as a member.
+struct Pauses(Backoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.next_delay(rand::random()))
+    }
+}
+
+impl utils::Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
 }
 
 struct Follower {
@@ -172,12 +201,17 @@ impl Follower {
     }
 
     fn failed(&self, kind: &str, error: &watcher::Error) {
-        let error = Report(error);
+        let error = root(error);
         tracing::warn!(kind, %error, "watch failed; it starts again after a while");
         if !self.allowlist.is_known() {
             self.condition.not_ready(&format!("cannot watch the {kind}: {error}"));
         }
     }
+}
+
+/// The innermost cause: the layers above it say the same again, at length.
+fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    std::iter::successors(Some(error), |it| it.source()).last().unwrap_or(error)
 }
 
 /// The label selector of a pool's pods; `None` when it is empty or the pool cannot be read.
