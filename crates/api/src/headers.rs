@@ -18,6 +18,8 @@ pub const PREFILLER_HOST_PORT: &str = "x-prefiller-host-port";
 pub const ENCODER_HOSTS_PORTS: &str = "x-encoder-hosts-ports";
 /// Data-parallel rank as `ip:port`. Owner: llm-d router.
 pub const DATA_PARALLEL_HOST_PORT: &str = "x-data-parallel-host-port";
+/// Data-parallel rank by its number, to an engine with several of them. Owner: vLLM.
+pub const DATA_PARALLEL_RANK: &str = "x-data-parallel-rank";
 /// Peer that holds more of the prompt's cache. Owner: llm-d router.
 pub const KV_CACHE_SOURCE_HOST_PORT: &str = "x-kv-cache-source-host-port";
 

@@ -6,6 +6,7 @@
 //! ones are an error.
 
 mod additional;
+mod data_parallel;
 mod file;
 mod inert;
 mod normalize;
@@ -20,6 +21,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use llmd_api::vllm::version::COMPATIBLE_WITH;
 use llmd_common::build_info;
 
+pub use data_parallel::DataParallelArgs;
 use number::{Length, parse_count, parse_length};
 
 /// A checked form of the whole command line.
@@ -258,7 +260,7 @@ pub struct FrontendArgs {
     pub skip_model_name_validation: Option<String>,
 }
 
-/// Sizes that must be 1 here.
+/// How many devices compute a model, and how many copies of it there are. Devices of one copy must be 1 here.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Parallelism")]
 pub struct ParallelArgs {
@@ -268,12 +270,11 @@ pub struct ParallelArgs {
     /// Devices that share the layers.
     #[arg(long, default_value_t = 1)]
     pub pipeline_parallel_size: u32,
-    /// Copies of the model.
-    #[arg(long, default_value_t = 1)]
-    pub data_parallel_size: u32,
     /// Devices that share a context.
     #[arg(long, default_value_t = 1)]
     pub decode_context_parallel_size: u32,
+    #[command(flatten)]
+    pub data: DataParallelArgs,
 }
 
 /// Parses the process's command line and environment.

@@ -3,12 +3,14 @@
 //! No file is read here, except by [`memory`], which says so.
 
 mod cache;
+mod data_parallel;
 mod http;
 mod kv_transfer;
 pub mod memory;
 mod model;
 
 pub use cache::{CacheConfig, CacheSpace, FullBatch};
+pub use data_parallel::{DataParallel, RankPorts};
 pub use http::{ApiKeys, HttpConfig};
 pub use kv_transfer::{KvRole, KvTransferConfig};
 pub use model::{GenerationSource, ServedModel, ServedNames};
@@ -52,6 +54,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Transfer of KV blocks; absent = none.
     pub kv_transfer: Option<KvTransferConfig>,
+    /// The ranks of this process.
+    pub data_parallel: DataParallel,
     /// Steps and queues.
     pub scheduler: SchedulerLimits,
     /// The listener.
@@ -102,11 +106,13 @@ impl TryFrom<ServeArgs> for Config {
     fn try_from(args: ServeArgs) -> Result<Self, ConfigError> {
         let ServeArgs { model_tag, model, cache, scheduler, http, frontend, parallel } = args;
         check_parallel(&parallel)?;
+        let data_parallel = data_parallel::from_args(&parallel.data, http.port)?;
         let (cache, kv_dtype, kv_transfer) = cache::from_args(cache)?;
         Ok(Self {
             model: model::from_args(model_tag, model, kv_dtype)?,
             cache,
             kv_transfer,
+            data_parallel,
             scheduler: scheduler_limits(scheduler)?,
             http: http::from_args(http)?,
             frontend: frontend_config(frontend)?,
@@ -115,24 +121,19 @@ impl TryFrom<ServeArgs> for Config {
 }
 
 fn check_parallel(args: &ParallelArgs) -> Result<(), ConfigError> {
-    let ParallelArgs {
-        tensor_parallel_size,
-        pipeline_parallel_size,
-        data_parallel_size,
-        decode_context_parallel_size,
-    } = *args;
+    let ParallelArgs { tensor_parallel_size, pipeline_parallel_size, decode_context_parallel_size, data: _ } =
+        args;
     let sizes = [
-        ("--tensor-parallel-size", tensor_parallel_size),
-        ("--pipeline-parallel-size", pipeline_parallel_size),
-        ("--data-parallel-size", data_parallel_size),
-        ("--decode-context-parallel-size", decode_context_parallel_size),
+        ("--tensor-parallel-size", *tensor_parallel_size),
+        ("--pipeline-parallel-size", *pipeline_parallel_size),
+        ("--decode-context-parallel-size", *decode_context_parallel_size),
     ];
     match sizes.into_iter().find(|(_, size)| *size != 1) {
         None => Ok(()),
         Some((flag, size)) => Err(ConfigError::Unsupported {
             flag,
             what: format!(
-                "{size}; this engine computes on one device, so it must be 1 (run more replicas instead)"
+                "{size}; this engine computes a copy of the model on one device, so it must be 1 (use --data-parallel-size for more copies)"
             ),
         }),
     }

@@ -5,9 +5,11 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use futures_util::future;
 use llmd_common::ready::Readiness;
 use llmd_common::shutdown::{Shutdown, Signals, Times};
 use llmd_common::telemetry::{self, LogFormat};
@@ -15,7 +17,7 @@ use llmd_engine::args::{self, BenchArgs, Command, Invocation};
 use llmd_engine::bench::{self, BenchOptions};
 use llmd_engine::config::Config;
 use llmd_engine::engine::EngineHandle;
-use llmd_engine::startup;
+use llmd_engine::startup::{self, Server, StartupError};
 
 /// Threads of the HTTP runtime. They wait most of the time, so that compute threads have the cores.
 const HTTP_THREADS: usize = 2;
@@ -76,21 +78,41 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
     let times = Times { propagation: Duration::ZERO, drain: config.http.shutdown_timeout };
     let signals = Signals::catch().context("cannot wait for signals")?;
-    let (app, _) = startup::listen(config.http.clone(), readiness.clone(), &shutdown).await?;
+    let config = Arc::new(config);
+    let servers = startup::listen(&config, &readiness, &shutdown).await?;
     let mut stopping = std::pin::pin!(shutdown.run(signals, &readiness, times));
-    let engine = tokio::select! {
-        loaded = startup::load(config, &app, &shutdown) => loaded?,
+    let engines = tokio::select! {
+        loaded = load(&config, &servers, &shutdown) => loaded?,
         _ = &mut stopping => return Ok(()),
     };
     let is_clean = tokio::select! {
         is_clean = &mut stopping => is_clean,
-        () = engine.commands().closed() => bail!("the engine thread stopped; the log says why"),
+        () = any_stopped(&engines) => bail!("the engine thread stopped; the log says why"),
     };
     if !is_clean {
         tracing::warn!("requests outlived --shutdown-timeout and were aborted");
     }
-    stop(&engine).await;
+    future::join_all(engines.iter().map(stop)).await;
     Ok(())
+}
+
+/// Loads every rank, one after another: each uses all the disk there is.
+async fn load(
+    config: &Arc<Config>,
+    servers: &[Server],
+    shutdown: &Shutdown,
+) -> Result<Vec<EngineHandle>, StartupError> {
+    let mut engines = Vec::new();
+    for server in servers {
+        engines.extend(startup::load(config, server, shutdown).await?);
+    }
+    Ok(engines)
+}
+
+/// Waits until an engine thread ends, which none does by itself.
+async fn any_stopped(engines: &[EngineHandle]) {
+    let stopped = engines.iter().map(|it| Box::pin(it.commands().closed()));
+    future::select_all(stopped).await;
 }
 
 async fn stop(engine: &EngineHandle) {

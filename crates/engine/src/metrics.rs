@@ -26,6 +26,8 @@ use crate::output::FinishReason;
 pub struct MetricsInfo {
     /// First served model name.
     pub model_name: String,
+    /// Data-parallel rank; the ranks of a process may share a registry.
+    pub rank: u32,
     /// Upper end of the histograms of tokens.
     pub max_model_len: usize,
     /// Tokens a KV block.
@@ -78,8 +80,8 @@ impl EngineMetrics {
     /// Registers all series.
     #[must_use]
     pub fn new(registry: &Registry, info: &MetricsInfo) -> Self {
-        let MetricsInfo { model_name, max_model_len, block_size, n_blocks } = info;
-        let series = Series::new(registry, model_name);
+        let MetricsInfo { model_name, rank, max_model_len, block_size, n_blocks } = info;
+        let series = Series::new(registry, model_name, *rank);
         let tokens = buckets::one_two_five(*max_model_len);
 
         let waiting_by_reason =
@@ -91,13 +93,10 @@ impl EngineMetrics {
         for reason in [FinishReason::Stop, FinishReason::Length, FinishReason::Abort, FinishReason::Error] {
             success.with_label_values(&[reason.as_str()]);
         }
-        let rejections = register(
-            registry,
-            IntCounterVec::new(
-                Opts::new(names::ADMISSION_REJECTIONS, "Requests refused because a queue is full.")
-                    .const_label(LABEL_MODEL_NAME, model_name),
-                &["reason"],
-            ),
+        let rejections = series.counters(
+            names::ADMISSION_REJECTIONS,
+            "Requests refused because a queue is full.",
+            "reason",
         );
         for reason in names::REJECTION_REASONS {
             rejections.with_label_values(&[reason]);
@@ -226,9 +225,9 @@ struct Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    fn new(registry: &'a Registry, model_name: &str) -> Self {
-        let labels = [(LABEL_MODEL_NAME, model_name), (LABEL_ENGINE, "0")];
-        Self { registry, labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into() }
+    fn new(registry: &'a Registry, model_name: &str, rank: u32) -> Self {
+        let labels = [(LABEL_MODEL_NAME, model_name.to_owned()), (LABEL_ENGINE, rank.to_string())];
+        Self { registry, labels: labels.map(|(name, value)| (name.to_owned(), value)).into() }
     }
 
     fn opts(&self, name: &str, help: &str) -> Opts {
@@ -279,7 +278,13 @@ mod tests {
 
     fn text() -> String {
         let registry = Registry::new();
-        let info = MetricsInfo { model_name: "m".to_owned(), max_model_len: 64, block_size: 16, n_blocks: 9 };
+        let info = MetricsInfo {
+            model_name: "m".to_owned(),
+            rank: 0,
+            max_model_len: 64,
+            block_size: 16,
+            n_blocks: 9,
+        };
         let _metrics = EngineMetrics::new(&registry, &info);
         llmd_common::metrics::render(&registry)
     }

@@ -1,4 +1,4 @@
-//! The HTTP surface: OpenAI's and vLLM's routes over one engine.
+//! The HTTP surface: OpenAI's and vLLM's routes over one engine, or over the data-parallel ranks behind one port.
 //!
 //! A request is checked into types that hold only legal values, becomes sequences of the engine, and its answer is
 //! assembled from what the engine sends back. Nothing here knows how tokens are scheduled or computed, and nothing
@@ -6,6 +6,7 @@
 //!
 //! The routes exist from the start. Until the model is loaded they answer 503, and `/health` says how far it is.
 
+pub mod balance;
 pub mod body;
 pub mod chat;
 pub mod completion;
@@ -18,6 +19,7 @@ pub mod prompt;
 pub mod sse;
 pub mod state;
 pub mod submit;
+pub mod supervisor;
 pub mod tokenize;
 pub mod tokens;
 pub mod usage;
@@ -33,6 +35,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use llmd_common::metrics as prometheus_text;
 
+pub use balance::{Rank, Ranks};
 use body::JsonBody;
 use error::ApiError;
 pub use models::Models;

@@ -1,4 +1,4 @@
-//! From a configuration to a server that answers: the listener first, then the model, then the engine.
+//! From a configuration to servers that answer: the listeners first, then the model, then the engine, once a rank.
 //!
 //! The port is bound before anything is loaded, so that probes see how far the start is and a port in use is an
 //! error within milliseconds.
@@ -7,22 +7,24 @@ mod loaded_model;
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use hyper_util::service::TowerToHyperService;
 use llmd_common::metrics::register_process;
 use llmd_common::ready::Readiness;
 use llmd_common::serve::{Limits, serve};
 use llmd_common::shutdown::Shutdown;
 use llmd_common::tls;
-use llmd_tokenizer::{ChatTemplateError, TokenizerError};
+use llmd_tokenizer::{ChatTemplate, ChatTemplateError, Tokenizer, TokenizerError};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{Config, ConfigError, HttpConfig, KvTransferConfig, ServedModel};
+use crate::config::{Config, ConfigError, HttpConfig, KvTransferConfig, RankPorts, ServedModel};
 use crate::engine::{Engine, EngineConfig, EngineHandle, QueueLimits};
 use crate::kv_cache::KvLayout;
 use crate::kv_transfer::KvConnector;
@@ -33,7 +35,7 @@ use crate::model::{self, GenerationConfig};
 use crate::request::{Command, command_channel};
 use crate::runner::{Runner, StartError};
 use crate::scheduler::SchedulerConfig;
-use crate::server::{App, Models, Prompter, Rules, Serving, Submitter, router};
+use crate::server::{App, Models, Prompter, Rank, Ranks, Rules, Serving, Submitter, router, supervisor};
 use loaded_model::LoadedModel;
 
 /// Share of the blocks that stays free when a sequence joins others.
@@ -95,16 +97,48 @@ pub enum StartupError {
     Engine(#[source] io::Error),
 }
 
-/// Opens the listener and serves its routes until `shutdown` drains. No model is loaded yet.
+/// A port and the data-parallel ranks behind it.
+#[derive(Debug)]
+pub struct Server {
+    /// Its routes.
+    pub app: Arc<App>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who computes.
+    pub ranks: Range<u32>,
+}
+
+/// Opens every port and serves its routes until `shutdown` drains. No model is loaded yet.
 ///
 /// # Errors
-/// When the address or the certificate cannot be used.
+/// When an address or the certificate cannot be used.
 pub async fn listen(
-    http: HttpConfig,
-    readiness: Readiness,
+    config: &Config,
+    readiness: &Readiness,
     shutdown: &Shutdown,
-) -> Result<(Arc<App>, SocketAddr), StartupError> {
-    let HttpConfig { host, port, .. } = &http;
+) -> Result<Vec<Server>, StartupError> {
+    let mut servers = Vec::new();
+    for (port, ranks) in config.data_parallel.servers(config.http.port) {
+        let http = HttpConfig { port, ..config.http.clone() };
+        let registry = Registry::new();
+        register_process(&registry);
+        let app = Arc::new(App::new(http, registry, readiness.clone()));
+        let address = open(&app.http, router(Arc::clone(&app)), shutdown).await?;
+        tracing::info!(%address, ?ranks, "listening; the model is not loaded yet");
+        servers.push(Server { app, address, ranks });
+    }
+    if let RankPorts::Each { supervisor: port } = config.data_parallel.ports {
+        let http = HttpConfig { port, ..config.http.clone() };
+        let apps = servers.iter().map(|it| Arc::clone(&it.app)).collect();
+        let address = open(&http, supervisor::router(apps), shutdown).await?;
+        tracing::info!(%address, "saying here whether all ranks are healthy");
+    }
+    Ok(servers)
+}
+
+/// Serves `routes` on the port of `http`.
+async fn open(http: &HttpConfig, routes: Router, shutdown: &Shutdown) -> Result<SocketAddr, StartupError> {
+    let HttpConfig { host, port, .. } = http;
     let failed = |source| StartupError::Listen { host: host.clone(), port: *port, source };
     let listener = TcpListener::bind((host.as_str(), *port)).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -115,24 +149,65 @@ pub async fn listen(
         }
         None => None,
     };
-    let registry = Registry::new();
-    register_process(&registry);
-    let app = Arc::new(App::new(http, registry, readiness));
-    let service = TowerToHyperService::new(router(Arc::clone(&app)));
+    let service = TowerToHyperService::new(routes);
     shutdown.spawn(serve(listener, service, acceptor, Limits::default(), shutdown.clone()));
-    tracing::info!(%address, "listening; the model is not loaded yet");
-    Ok((app, address))
+    Ok(address)
 }
 
-/// Loads the model, starts its engine and opens the routes.
+/// Loads the model for every rank of `server`, starts their engines and opens the routes.
 ///
 /// # Errors
-/// When any part of the model or the engine cannot be started.
-pub async fn load(config: Config, app: &Arc<App>, shutdown: &Shutdown) -> Result<EngineHandle, StartupError> {
-    let config = Arc::new(config);
+/// When any part of the model or an engine cannot be started.
+pub async fn load(
+    config: &Arc<Config>,
+    server: &Server,
+    shutdown: &Shutdown,
+) -> Result<Vec<EngineHandle>, StartupError> {
+    let Server { app, ranks, .. } = server;
+    let n_others = ranks.len().saturating_sub(1);
+    let (first, text) = start_rank(config, app, ranks.start, (0, ranks.len()), shutdown).await?;
+    let mut others = Vec::with_capacity(n_others);
+    for (idx, rank) in (1..).zip(ranks.clone().skip(1)) {
+        others.push(start_rank(config, app, rank, (idx, ranks.len()), shutdown).await?.0);
+    }
+    let engines = std::iter::once(&first).chain(&others).map(|it| it.engine.clone()).collect();
+    // The cache may hold less than the context.
+    let max_model_len = u32::try_from(first.engine.max_model_len()).unwrap_or(u32::MAX);
+    let TextParts { tokenizer, template, vocab_size, eos_token_ids, defaults } = text;
+    app.open(Serving {
+        submitter: Submitter::new(Ranks::new(first, others)),
+        prompter: Prompter::new(tokenizer, template, max_model_len, vocab_size),
+        rules: rules(config, max_model_len, vocab_size, eos_token_ids, defaults),
+        models: models(config, max_model_len),
+        prompt_tokens_details: config.frontend.prompt_tokens_details,
+        force_include_usage: config.frontend.force_include_usage,
+    });
+    tracing::info!(model = %config.model.served_names.first, max_model_len, ?ranks, "serving");
+    Ok(engines)
+}
+
+/// What the server needs of the model folder, the same for every rank.
+struct TextParts {
+    tokenizer: Tokenizer,
+    template: Option<ChatTemplate>,
+    vocab_size: u32,
+    eos_token_ids: Vec<u32>,
+    defaults: GenerationConfig,
+}
+
+/// Loads the model for one rank, the `idx`th of `n` behind its port, and starts its engine.
+async fn start_rank(
+    config: &Arc<Config>,
+    app: &Arc<App>,
+    rank: u32,
+    (idx, n): (usize, usize),
+    shutdown: &Shutdown,
+) -> Result<(Rank, TextParts), StartupError> {
     let parts = {
-        let (config, app) = (Arc::clone(&config), Arc::clone(app));
-        let load = move || LoadedModel::read(&config, &mut |share| app.report_loaded(share));
+        let (config, app) = (Arc::clone(config), Arc::clone(app));
+        let load = move || {
+            LoadedModel::read(&config, &mut |share| app.report_loaded((idx as f32 + share) / n as f32))
+        };
         tokio::task::spawn_blocking(load).await.map_err(|error| StartupError::Engine(error.into()))??
     };
     let LoadedModel {
@@ -148,58 +223,40 @@ pub async fn load(config: Config, app: &Arc<App>, shutdown: &Shutdown) -> Result
     let layout = *runner.kv_layout();
     let vocab_size = u32::try_from(runner.vocab_size()).unwrap_or(u32::MAX);
     let model_name = config.model.served_names.first.clone();
-    let info = MetricsInfo {
-        model_name: model_name.clone(),
-        max_model_len,
-        block_size: layout.block_size,
-        n_blocks,
-    };
+    let info = MetricsInfo { model_name, rank, max_model_len, block_size: layout.block_size, n_blocks };
     let metrics = EngineMetrics::new(&app.registry, &info);
     let channel = command_channel();
     let connector = match &config.kv_transfer {
         Some(transfer) => {
-            let metrics = TransferMetrics::new(&app.registry, &model_name);
-            Some(connector(transfer, fingerprint, layout, channel.0.clone(), metrics, shutdown).await?)
+            let transfer = transfer.of_rank(rank, config.data_parallel.size)?;
+            let metrics = TransferMetrics::new(&app.registry, &info.model_name, rank);
+            let native = native_config(transfer, fingerprint, layout);
+            Some(connector(native, channel.0.clone(), metrics, shutdown).await?)
         }
         None => None,
     };
-    let engine_config = engine_config(&config, max_model_len, n_blocks, eos_token_ids.clone());
+    let engine_config = engine_config(config, max_model_len, n_blocks, eos_token_ids.clone());
     let engine = Engine::spawn(Box::new(runner), connector, engine_config, metrics, channel)
         .map_err(StartupError::Engine)?;
-    // The cache may hold less than the context.
-    let max_model_len = u32::try_from(engine.max_model_len()).unwrap_or(u32::MAX);
-    app.open(Serving {
-        submitter: Submitter::new(engine.clone()),
-        prompter: Prompter::new(tokenizer, template, max_model_len, vocab_size),
-        rules: rules(&config, max_model_len, vocab_size, eos_token_ids, defaults),
-        models: models(&config, max_model_len),
-        prompt_tokens_details: config.frontend.prompt_tokens_details,
-        force_include_usage: config.frontend.force_include_usage,
-        engine: engine.clone(),
-    });
-    tracing::info!(model = %model_name, max_model_len, n_blocks, "serving");
-    Ok(engine)
+    tracing::info!(rank, n_blocks, "the engine runs");
+    let text = TextParts { tokenizer, template, vocab_size, eos_token_ids, defaults };
+    Ok((Rank::new(rank, engine), text))
+}
+
+fn native_config(transfer: KvTransferConfig, fingerprint: String, layout: KvLayout) -> NativeConfig {
+    let KvTransferConfig { role: _, engine_id, host, port } = transfer;
+    let engine_id = engine_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let (lease, pull) = (LeaseTimes::default(), PullTimes::default());
+    NativeConfig { host, port, engine_id, fingerprint, layout, lease, pull }
 }
 
 async fn connector(
-    transfer: &KvTransferConfig,
-    fingerprint: String,
-    layout: KvLayout,
+    config: NativeConfig,
     commands: tokio::sync::mpsc::Sender<Command>,
     metrics: TransferMetrics,
     shutdown: &Shutdown,
 ) -> Result<Box<dyn KvConnector>, StartupError> {
-    let KvTransferConfig { role: _, engine_id, host, port } = transfer.clone();
-    let engine_id = engine_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    let config = NativeConfig {
-        host: host.clone(),
-        port,
-        engine_id,
-        fingerprint,
-        layout,
-        lease: LeaseTimes::default(),
-        pull: PullTimes::default(),
-    };
+    let (host, port) = (config.host.clone(), config.port);
     let started = NativeConnector::start(config, commands, metrics, shutdown.cancelled().clone()).await;
     match started {
         Ok(connector) => Ok(Box::new(connector)),

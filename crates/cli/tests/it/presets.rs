@@ -78,22 +78,56 @@ fn traces_change_nothing_of_that() {
 }
 
 #[test]
-fn groups_of_pods_are_refused_for_their_size_alone() {
-    for (parallelism, flags) in [
-        ("{data: 4, dataLocal: 2, tensor: 1, expert: true}", &["--data-parallel-size"][..]),
-        ("{pipeline: 2}", &["--pipeline-parallel-size", "--headless"]),
+fn groups_of_data_parallel_pods_start() {
+    let workload = "parallelism: {data: 4, dataLocal: 2, tensor: 1, expert: true}";
+    for (spec, expected) in [
+        (format!("{workload}\nworker: {{containers: []}}"), &["vllm"; 2][..]),
+        (
+            format!(
+                "{workload}\nworker: {{containers: []}}\nprefill: {{{workload}, worker: {{containers: []}}}}"
+            ),
+            &["llmd-sidecar", "llmd-sidecar", "vllm", "vllm", "vllm", "vllm"],
+        ),
     ] {
-        for template in ["{spec}", "prefill: {{spec}}"] {
-            let workload = format!("parallelism: {parallelism}, worker: {{containers: []}}");
-            let spec = match template {
-                "{spec}" => workload.replace(", worker", "\nworker"),
-                _ => format!("prefill: {{{workload}}}\n{}", workload.replace(", worker", "\nworker")),
-            };
-            let told = problems(&containers(&spec, true));
-            assert!(!told.is_empty(), "{spec}");
-            for it in told {
-                assert!(flags.iter().any(|flag| it.contains(flag)), "{it}");
-            }
+        let containers = containers(&spec, true);
+        assert_eq!(programs(&containers), expected, "{spec}");
+        assert_eq!(problems(&containers), [""; 0], "{spec}");
+    }
+}
+
+#[test]
+fn groups_of_pipeline_parallel_pods_are_refused_for_their_size_alone() {
+    let flags = ["--pipeline-parallel-size", "--headless"];
+    let workload = "parallelism: {pipeline: 2}";
+    for spec in [
+        format!("{workload}\nworker: {{containers: []}}"),
+        format!(
+            "{workload}\nworker: {{containers: []}}\nprefill: {{{workload}, worker: {{containers: []}}}}"
+        ),
+    ] {
+        let told = problems(&containers(&spec, true));
+        assert!(!told.is_empty(), "{spec}");
+        for it in told {
+            assert!(flags.iter().any(|flag| it.contains(flag)), "{it}");
+        }
+    }
+}
+
+#[test]
+fn sidecars_call_pods_of_their_pool_only() {
+    for parallelism in [
+        "prefill: {}",
+        "parallelism: {data: 2, dataLocal: 1}\nworker: {containers: []}\nprefill: {parallelism: {data: 2, dataLocal: 1}, worker: {containers: []}}",
+    ] {
+        let containers = containers(parallelism, false);
+        let sidecars: Vec<_> = containers.iter().filter(|it| it.words[0] == "llmd-sidecar").collect();
+        assert!(!sidecars.is_empty());
+        for it in sidecars {
+            let args = llmd_sidecar::args::Args::try_parse_from(&it.words).unwrap();
+            let config =
+                llmd_sidecar::config::Config::new(args, &llmd_sidecar::args::Env::default()).unwrap();
+            let pool = config.ssrf_protection.expect("the protection is on").pool;
+            assert_eq!(pool.to_string(), "team/chat-inference-pool", "{}", it.at);
         }
     }
 }

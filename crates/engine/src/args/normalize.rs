@@ -11,10 +11,18 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 /// Short forms of more than one letter.
-const SHORT: [(&str, &str); 9] = [
+const SHORT: [(&str, &str); 17] = [
     ("-tp", "--tensor-parallel-size"),
     ("-pp", "--pipeline-parallel-size"),
     ("-dp", "--data-parallel-size"),
+    ("-dpa", "--data-parallel-address"),
+    ("-dpb", "--data-parallel-backend"),
+    ("-dpe", "--data-parallel-external-lb"),
+    ("-dph", "--data-parallel-hybrid-lb"),
+    ("-dpl", "--data-parallel-size-local"),
+    ("-dpn", "--data-parallel-rank"),
+    ("-dpp", "--data-parallel-rpc-port"),
+    ("-dpr", "--data-parallel-start-rank"),
     ("-dcp", "--decode-context-parallel-size"),
     ("-sc", "--speculative-config"),
     ("-cc", "--compilation-config"),

@@ -21,6 +21,30 @@ pub struct KvTransferConfig {
     pub port: u16,
 }
 
+impl KvTransferConfig {
+    /// What rank `rank` of `size` data-parallel ranks has of its own, as vLLM's NIXL connector: the port counted up by
+    /// the rank, unless any free one will do, and a name that says the rank.
+    ///
+    /// # Errors
+    /// When there is no such port.
+    pub fn of_rank(&self, rank: u32, size: u32) -> Result<Self, ConfigError> {
+        let port = match self.port {
+            0 => 0,
+            port => u16::try_from(u32::from(port).saturating_add(rank)).map_err(|_| ConfigError::Value {
+                flag: "VLLM_NIXL_SIDE_CHANNEL_PORT",
+                problem: format!("rank {rank} would listen on {port} + {rank}, which is no port"),
+            })?,
+        };
+        let name = |id: String| if size > 1 { format!("{id}_dp{rank}") } else { id };
+        Ok(Self {
+            role: self.role,
+            engine_id: self.engine_id.clone().map(name),
+            host: self.host.clone(),
+            port,
+        })
+    }
+}
+
 /// Which end of a transfer an engine may be. Informative: requests decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum KvRole {

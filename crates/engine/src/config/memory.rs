@@ -19,6 +19,12 @@ impl MemoryInfo {
         let total_bytes = machine.into_iter().chain(container).min().unwrap_or(u64::MAX);
         Self { total_bytes }
     }
+
+    /// What one of `n` equal users may use.
+    #[must_use]
+    pub fn share(self, n: usize) -> Self {
+        Self { total_bytes: self.total_bytes / (n.max(1) as u64) }
+    }
 }
 
 /// `MemTotal` of `/proc/meminfo`, which is in units of 1024 bytes (proc(5)).

@@ -45,7 +45,8 @@ fn config(n_blocks: usize) -> EngineConfig {
 }
 
 fn metrics(registry: &Registry) -> EngineMetrics {
-    let info = MetricsInfo { model_name: "fake".to_owned(), max_model_len: 64, block_size: 4, n_blocks: 0 };
+    let info =
+        MetricsInfo { model_name: "fake".to_owned(), rank: 0, max_model_len: 64, block_size: 4, n_blocks: 0 };
     EngineMetrics::new(registry, &info)
 }
 

@@ -2,7 +2,7 @@
 
 use llmd_api::metric_names::{KV_TRANSFER_PREFIX, LABEL_ENGINE, LABEL_MODEL_NAME};
 use llmd_common::metrics::register;
-use prometheus::{Counter, CounterVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::PullError;
 
@@ -20,33 +20,28 @@ pub struct TransferMetrics {
     /// Blocks pinned by live offers.
     pub leased_blocks: IntGauge,
     failures: IntCounterVec,
-    labels: [String; 2],
 }
 
 impl TransferMetrics {
-    /// Registers all series with value 0 for `model_name`.
+    /// Registers all series with value 0 for the data-parallel rank `rank` of `model_name`.
     #[must_use]
-    pub fn new(registry: &Registry, model_name: &str) -> Self {
-        let labels = [model_name.to_owned(), "0".to_owned()];
-        let opts = |name: &str, help: &str| Opts::new(format!("{KV_TRANSFER_PREFIX}_{name}"), help);
-        let names = [LABEL_MODEL_NAME, LABEL_ENGINE];
-        let counter = |name, help| {
-            register(registry, IntCounterVec::new(opts(name, help), &names)).with_label_values(&labels)
+    pub fn new(registry: &Registry, model_name: &str, rank: u32) -> Self {
+        let opts = |name: &str, help: &str| {
+            Opts::new(format!("{KV_TRANSFER_PREFIX}_{name}"), help)
+                .const_label(LABEL_MODEL_NAME, model_name)
+                .const_label(LABEL_ENGINE, rank.to_string())
         };
+        let counter = |name, help| register(registry, IntCounter::with_opts(opts(name, help)));
         let seconds = opts("seconds_total", "Seconds from asking for blocks to having them.");
         let failures = opts("failures_total", "Pulls that ended in recomputation, by reason.");
         let leased = opts("leased_blocks", "KV blocks pinned for decode engines.");
         let metrics = Self {
             blocks: counter("blocks_total", "KV blocks pulled from other engines."),
             bytes: counter("bytes_total", "Bytes of KV cache pulled from other engines."),
-            seconds: register(registry, CounterVec::new(seconds, &names)).with_label_values(&labels),
+            seconds: register(registry, Counter::with_opts(seconds)),
             offers: counter("offers_total", "Prompts offered to decode engines."),
-            leased_blocks: register(registry, IntGaugeVec::new(leased, &names)).with_label_values(&labels),
-            failures: register(
-                registry,
-                IntCounterVec::new(failures, &[LABEL_MODEL_NAME, LABEL_ENGINE, "reason"]),
-            ),
-            labels,
+            leased_blocks: register(registry, IntGauge::with_opts(leased)),
+            failures: register(registry, IntCounterVec::new(failures, &["reason"])),
         };
         for error in PullError::ALL {
             metrics.failure(error).inc_by(0);
@@ -57,7 +52,6 @@ impl TransferMetrics {
     /// The counter of pulls that failed this way.
     #[must_use]
     pub fn failure(&self, error: PullError) -> IntCounter {
-        let [model_name, engine] = &self.labels;
-        self.failures.with_label_values(&[model_name.as_str(), engine, error.reason()])
+        self.failures.with_label_values(&[error.reason()])
     }
 }

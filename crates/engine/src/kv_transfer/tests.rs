@@ -35,7 +35,7 @@ async fn engine(fingerprint: &str) -> Engine {
 
 async fn engine_with(fingerprint: &str, lease: LeaseTimes) -> Engine {
     let (sender, commands) = command_channel();
-    let metrics = TransferMetrics::new(&Registry::new(), "m");
+    let metrics = TransferMetrics::new(&Registry::new(), "m", 0);
     let stop = CancellationToken::new();
     let config = NativeConfig {
         host: "127.0.0.1".to_owned(),

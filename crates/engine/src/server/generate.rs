@@ -176,18 +176,24 @@ pub async fn answer<D: Dialect>(
     prepare: Prepare<D>,
 ) -> Result<Response, ApiError> {
     let (serving, in_flight) = (app.serving()?, app.begin());
+    let rank = asked_rank(&headers);
     let work = {
         let (serving, body) = (Arc::clone(&serving), body.clone());
         move || prepare(&serving, &headers, &body)
     };
     let result = match app.preparation.run(body.len(), work).await {
-        Ok(prepared) => respond(&serving, in_flight, prepared).await,
+        Ok(prepared) => respond(&serving, in_flight, prepared, rank).await,
         Err(error) => Err(error),
     };
     if result.is_err() {
         decline(&serving, &body);
     }
     result
+}
+
+/// The data-parallel rank that a request asks for. As in vLLM, a value that names none is ignored.
+fn asked_rank(headers: &HeaderMap) -> Option<u32> {
+    headers.get(headers::DATA_PARALLEL_RANK)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// Tells the producer of a request's KV blocks that they will not be pulled.
@@ -202,11 +208,11 @@ async fn respond<D: Dialect>(
     serving: &Serving,
     in_flight: InFlight,
     prepared: Prepared<D>,
+    rank: Option<u32>,
 ) -> Result<Response, ApiError> {
     let Prepared { starts, dialect, tally, stream } = prepared;
     let n_choices = starts.len();
-    serving.engine.metrics().request_params_n.observe(f64::from(tally.n()));
-    let sequences = select_all(serving.submitter.start(starts)?);
+    let sequences = select_all(serving.submitter.start(starts, tally.n(), rank)?);
     match stream {
         Some(options) => Ok(streamed(Answer { sequences, dialect, tally, options, _in_flight: in_flight })),
         None => whole(sequences, dialect, tally, n_choices).await,

@@ -1,7 +1,7 @@
 //! Whether the server works, which version it is, and how busy.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -11,6 +11,7 @@ use llmd_api::vllm::version::{COMPATIBLE_WITH, Version};
 use serde_json::{Value, json};
 
 use super::state::App;
+use crate::engine::EngineHealth;
 
 /// `GET /health`: 200 without a body when requests get answers, else 503 and why as plain text.
 pub async fn health(State(app): State<Arc<App>>) -> Response {
@@ -21,7 +22,7 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Why requests would get no answer.
-fn problem(app: &App) -> Option<String> {
+pub(super) fn problem(app: &App) -> Option<String> {
     let missing = app.readiness.missing();
     if !missing.is_empty() {
         return Some(missing.join("; "));
@@ -30,12 +31,15 @@ fn problem(app: &App) -> Option<String> {
         Ok(serving) => serving,
         Err(loading) => return Some(loading.to_string()),
     };
-    let health = serving.engine.health();
+    serving.submitter.ranks().iter().find_map(|it| problem_of(it.engine.health(), app.http.stall_timeout))
+}
+
+fn problem_of(health: &EngineHealth, stall_timeout: Duration) -> Option<String> {
     if !health.is_alive() {
         return Some("the engine has stopped".to_owned());
     }
     let stalled = health.stalled_for(Instant::now());
-    (stalled > app.http.stall_timeout)
+    (stalled > stall_timeout)
         .then(|| format!("requests run, but no step has ended for {} s", stalled.as_secs()))
 }
 

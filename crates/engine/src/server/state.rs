@@ -14,7 +14,6 @@ use super::submit::Submitter;
 use super::usage::Tally;
 use super::validate::{Rules, Stream};
 use crate::config::HttpConfig;
-use crate::engine::EngineHandle;
 
 /// The process.
 #[derive(Debug)]
@@ -36,9 +35,7 @@ pub struct App {
 /// A loaded model.
 #[derive(Debug)]
 pub struct Serving {
-    /// Computes.
-    pub engine: EngineHandle,
-    /// Starts sequences on the engine.
+    /// Starts sequences on the engines.
     pub submitter: Submitter,
     /// Makes prompts.
     pub prompter: Prompter,

@@ -14,8 +14,9 @@ use llmd_api::kv_transfer::KvTransferParams;
 use llmd_tokenizer::TokenizerError;
 use tokio::sync::mpsc;
 
+use super::balance::{InRank, Ranks};
 use super::error::ApiError;
-use crate::engine::{EngineHandle, SubmitError};
+use crate::engine::SubmitError;
 use crate::output::{EngineOutput, FinishReason, PositionLogprobs};
 use crate::request::{Command, EngineRequest, SequenceId};
 use crate::sampling::SamplingParams;
@@ -45,42 +46,51 @@ pub struct Start {
     pub assembler: Assembler,
 }
 
-/// Starts sequences on one engine.
+/// Starts sequences on one of several engines.
 #[derive(Debug)]
 pub struct Submitter {
-    engine: EngineHandle,
+    ranks: Ranks,
     next_id: AtomicU64,
 }
 
 impl Submitter {
-    /// A submitter to `engine`.
+    /// A submitter to `ranks`.
     #[must_use]
-    pub const fn new(engine: EngineHandle) -> Self {
-        Self { engine, next_id: AtomicU64::new(1) }
+    pub const fn new(ranks: Ranks) -> Self {
+        Self { ranks, next_id: AtomicU64::new(1) }
     }
 
-    /// Starts all sequences of a request, or none of them.
+    /// Where it submits to.
+    #[must_use]
+    pub const fn ranks(&self) -> &Ranks {
+        &self.ranks
+    }
+
+    /// Starts all sequences of a request, or none of them, on one rank: `asked`, where it is here, or the least
+    /// loaded. `n` is the number of choices that the request asks for.
     ///
     /// # Errors
     /// [`ApiError::QueueFull`] when there is no room, [`ApiError::EngineDead`] when nobody would compute them.
-    pub fn start(&self, starts: Vec<Start>) -> Result<Vec<Sequence>, ApiError> {
+    pub fn start(&self, starts: Vec<Start>, n: u32, asked: Option<u32>) -> Result<Vec<Sequence>, ApiError> {
         let arrival = Instant::now();
+        let rank = self.ranks.choose(asked);
+        rank.engine.metrics().request_params_n.observe(f64::from(n));
         let (requests, parts): (Vec<_>, Vec<_>) =
             starts.into_iter().map(|it| self.request(it, arrival)).unzip();
-        self.engine.submit(requests).map_err(|error| match error {
+        rank.engine.submit(requests).map_err(|error| match error {
             SubmitError::QueueFull(_) | SubmitError::Overloaded => ApiError::QueueFull(error.to_string()),
             SubmitError::Stopped => ApiError::EngineDead,
         })?;
         let sequence = |(id, index, assembler, outputs)| {
-            let abort = AbortOnDrop { id, commands: Some(self.engine.commands().clone()) };
-            Sequence { index, outputs, assembler, abort }
+            let abort = AbortOnDrop { id, commands: Some(rank.engine.commands().clone()) };
+            Sequence { index, outputs, assembler, abort, _in_rank: rank.begin() }
         };
         Ok(parts.into_iter().map(sequence).collect())
     }
 
     /// The request that names another engine's KV blocks is not going to run: lets that engine free them.
     pub fn decline(&self, params: KvTransferParams) {
-        self.engine.decline(self.fresh_id(), params);
+        self.ranks.choose(None).engine.decline(self.fresh_id(), params);
     }
 
     fn fresh_id(&self) -> SequenceId {
@@ -118,6 +128,7 @@ pub struct Sequence {
     outputs: mpsc::Receiver<EngineOutput>,
     assembler: Assembler,
     abort: AbortOnDrop,
+    _in_rank: InRank,
 }
 
 /// News of one sequence.

@@ -37,13 +37,14 @@ impl LoadedModel {
         let template = template(&config.model)?;
         let layout = model.kv_layout(config.cache.block_size, *kv_dtype);
         let full_batch = FullBatch { max_num_seqs: config.scheduler.max_num_seqs, max_model_len };
-        let n_blocks = config.cache.n_blocks(&layout, full_batch, MemoryInfo::read())?;
+        let n_ranks = config.data_parallel.n_local();
+        let n_blocks = config.cache.n_blocks(&layout, full_batch, MemoryInfo::read().share(n_ranks))?;
         let fingerprint = match config.kv_transfer {
             Some(_) => fingerprint(dir, &layout).map_err(StartupError::Engine)?,
             None => String::new(),
         };
         let options = RunnerOptions {
-            threads: threads.map(Into::into),
+            threads: threads.map(Into::into).or_else(|| threads_of_rank(n_ranks)),
             isa: None,
             weight_dtype: in_f32.then_some(ElementType::F32),
             kv_dtype: *kv_dtype,
@@ -68,6 +69,12 @@ impl LoadedModel {
             fingerprint,
         })
     }
+}
+
+/// Compute threads of one of `n` ranks that share this machine; `None` leaves all cores to the only one.
+fn threads_of_rank(n: usize) -> Option<usize> {
+    let cores = std::thread::available_parallelism().map_or(1, Into::into);
+    (n > 1).then(|| (cores / n).max(1))
 }
 
 /// The context: the flag's, if the model knows that many positions, else the model's.

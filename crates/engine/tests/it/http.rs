@@ -6,6 +6,7 @@
 )]
 
 mod answers;
+mod data_parallel;
 mod errors;
 mod hostile;
 mod lifecycle;

@@ -24,7 +24,7 @@ async fn the_port_answers_before_the_model_is_loaded() {
     for path in ["/v1/models", "/metrics"] {
         assert_eq!(server.get(path).await.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
     }
-    server.app.report_loaded(0.456);
+    server.server.app.report_loaded(0.456);
     assert_eq!(server.get("/health").await.text(), "loading model: 45 %");
     server.load(config).await;
     let health = server.get("/health").await;
@@ -50,7 +50,7 @@ async fn probes_and_versions() {
 async fn a_dead_engine_is_unhealthy_and_refuses() {
     let config = config(&[]);
     let server = Server::listening(&config).await;
-    server.load(config).await.shutdown().await;
+    server.load(config).await[0].shutdown().await;
     let health = server.get("/health").await;
     assert_eq!(health.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(health.text(), "the engine has stopped");
@@ -122,7 +122,7 @@ async fn a_drain_lets_streams_end_and_takes_no_new_ones() {
 async fn a_drain_without_time_cuts_streams() {
     let config = config(&[]);
     let server = Server::listening(&config).await;
-    let engine = server.load(config).await;
+    let engine = server.load(config).await.remove(0);
     let endless = r#"{"prompt":"a","max_tokens":2000,"ignore_eos":true,"stream":true}"#;
     let mut body = server.send(Method::POST, COMPLETIONS, &[JSON], endless).await.unwrap().into_body();
     body.frame().await.unwrap().unwrap();

@@ -19,7 +19,6 @@ use llmd_common::shutdown::{Shutdown, Times};
 use llmd_engine::args::{Command, parse_from};
 use llmd_engine::config::Config;
 use llmd_engine::engine::EngineHandle;
-use llmd_engine::server::App;
 use llmd_engine::startup;
 use serde_json::Value;
 
@@ -49,7 +48,7 @@ pub(super) fn config(flags: &[&str]) -> Config {
 
 pub(super) struct Server {
     pub(super) address: SocketAddr,
-    pub(super) app: Arc<App>,
+    pub(super) server: startup::Server,
     pub(super) shutdown: Shutdown,
     pub(super) readiness: Readiness,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -58,15 +57,26 @@ pub(super) struct Server {
 impl Server {
     /// A server without its model.
     pub(super) async fn listening(config: &Config) -> Self {
-        let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
-        let (app, address) =
-            startup::listen(config.http.clone(), readiness.clone(), &shutdown).await.unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { address, app, shutdown, readiness, client }
+        Self::all_listening(config).await.remove(0)
     }
 
-    pub(super) async fn load(&self, config: Config) -> EngineHandle {
-        startup::load(config, &self.app, &self.shutdown).await.unwrap()
+    /// The servers of every port, without their model.
+    pub(super) async fn all_listening(config: &Config) -> Vec<Self> {
+        let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
+        let servers = startup::listen(config, &readiness, &shutdown).await.unwrap();
+        let client: Client<_, _> = Client::builder(TokioExecutor::new()).build_http();
+        let server = |server: startup::Server| Self {
+            address: server.address,
+            server,
+            shutdown: shutdown.clone(),
+            readiness: readiness.clone(),
+            client: client.clone(),
+        };
+        servers.into_iter().map(server).collect()
+    }
+
+    pub(super) async fn load(&self, config: Config) -> Vec<EngineHandle> {
+        startup::load(&Arc::new(config), &self.server, &self.shutdown).await.unwrap()
     }
 
     /// A server that answers, with further `flags`.
@@ -94,10 +104,13 @@ impl Server {
 
     async fn whole(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
         let sent = self.send(method, path, headers, body);
-        let response = tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time").unwrap();
-        let (parts, body) = response.into_parts();
-        let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("a body in time").unwrap();
-        Reply { status: parts.status, headers: parts.headers, body: body.to_bytes() }
+        Reply::of(tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time").unwrap()).await
+    }
+
+    /// GET from another port of the process.
+    pub(super) async fn get_at(&self, address: SocketAddr, path: &str) -> Reply {
+        let sent = self.client.get(format!("http://{address}{path}").parse().unwrap());
+        Reply::of(tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time").unwrap()).await
     }
 
     pub(super) async fn get(&self, path: &str) -> Reply {
@@ -172,6 +185,12 @@ pub(super) struct Reply {
 }
 
 impl Reply {
+    async fn of(response: Response<Incoming>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("a body in time").unwrap();
+        Self { status: parts.status, headers: parts.headers, body: body.to_bytes() }
+    }
+
     pub(super) fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).unwrap()
     }
