@@ -17,6 +17,7 @@ mod own;
 mod presets;
 mod routing;
 mod samples;
+mod sidecar_allowlist;
 mod single_node;
 mod story;
 mod switching;

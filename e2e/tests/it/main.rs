@@ -5,6 +5,7 @@
 mod bad_input;
 mod charts;
 mod cluster;
+mod data_parallel;
 mod faults;
 mod kubernetes;
 mod lifecycle;
