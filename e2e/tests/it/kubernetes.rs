@@ -6,6 +6,7 @@ mod apis;
 mod conversion;
 mod definitions;
 mod drift;
+mod endpoint_picker;
 mod faults;
 mod leaders;
 mod lifecycle;
