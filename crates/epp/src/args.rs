@@ -14,9 +14,11 @@ use clap::ArgAction::Set;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use llmd_common::flag_value::{parse_bool, parse_bytes, parse_duration};
 
+pub mod extension;
 mod kubernetes;
 mod settings;
 
+pub use extension::ExtensionArgs;
 pub use settings::{ConfigSource, Error, Ports, ScrapeTimes, Settings, Tls};
 
 /// Endpoint picker: chooses the model server of each request, for Envoy's ext_proc and for its own proxy.

@@ -24,5 +24,5 @@ mod tests;
 mod translation;
 mod wire;
 
-pub use routes::{RouteWeights, Weights};
+pub use routes::RouteWeights;
 pub use service::ExtensionServer;

@@ -13,6 +13,7 @@ pub mod datastore;
 pub mod decisions;
 pub mod director;
 pub mod discovery;
+pub mod envoy_gateway;
 pub mod ext_proc;
 pub mod kubernetes;
 pub mod metrics;

@@ -34,9 +34,11 @@ use crate::metrics::deprecated::with_twins;
 use crate::proxy::{self, Proxy};
 use crate::startup::{self, StartError};
 
+mod extension;
 mod health;
 mod listeners;
 
+pub use extension::{ExtensionError, start_extension};
 use health::Health;
 use listeners::Listeners;
 pub use listeners::{Addresses, ListenError};

@@ -16,11 +16,11 @@ use super::picker::Picker;
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Weights by name of the cluster, in the order of its pools.
-pub type Weights = BTreeMap<String, Vec<u32>>;
+pub(super) type Weights = BTreeMap<String, Vec<u32>>;
 
 /// Why weights are not known.
 #[derive(Debug, thiserror::Error)]
-pub enum RouteError {
+pub(super) enum RouteError {
     /// The API server did not give the route.
     #[error("cannot read HTTPRoute {namespace}/{name}")]
     Read {

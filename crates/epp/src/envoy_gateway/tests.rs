@@ -132,7 +132,7 @@ fn connections_of_a_pool_go_where_the_header_says() {
         (config.use_http_header, config.http_header_name.as_str()),
         (true, "x-gateway-destination-endpoint")
     );
-    let (name, pickers) = super::cluster::pickers(&bytes).expect("a cluster");
+    let (name, pickers) = cluster::pickers(&bytes).expect("a cluster");
     assert_eq!((name, pickers), (CLUSTER, vec![picker("blue"), picker("green")]));
 }
 

@@ -72,7 +72,7 @@ impl Listeners {
     }
 }
 
-async fn bind(
+pub(super) async fn bind(
     what: &'static str,
     flag: &'static str,
     host: IpAddr,

@@ -211,7 +211,11 @@ impl Follower {
 
 /// The innermost cause: the layers above it say the same again, at length.
 fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    std::iter::successors(Some(error), |it| it.source()).last().unwrap_or(error)
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause
 }
 
 /// The label selector of a pool's pods; `None` when it is empty or the pool cannot be read.
