@@ -300,7 +300,7 @@ mod tests {
             r#"vllm:cache_config_info{block_size="16",engine="0",model_name="m",num_gpu_blocks="9"} 1"#,
             r#"vllm:request_success_total{engine="0",finished_reason="abort",model_name="m"} 0"#,
             r#"vllm:prompt_tokens_by_source_total{engine="0",model_name="m",source="external_kv_transfer"} 0"#,
-            r#"vllm:admission_rejections_total{model_name="m",reason="max_num_queued_reqs"} 0"#,
+            r#"vllm:admission_rejections_total{engine="0",model_name="m",reason="max_num_queued_reqs"} 0"#,
             r#"vllm:time_to_first_token_seconds_count{engine="0",model_name="m"} 0"#,
             r#"vllm:time_per_output_token_seconds_count{engine="0",model_name="m"} 0"#,
             r#"vllm:iteration_tokens_total_count{engine="0",model_name="m"} 0"#,

@@ -37,12 +37,8 @@ fn check_failure(output: &Output, code: i32, line_contains: &str) {
 
 #[tokio::test]
 async fn a_start_that_cannot_work_ends_with_one_line() {
-    check_failure(&run(&[]).await, 2, "use --config-file or --config-text");
-    check_failure(
-        &run(&["--config-text={}", "--endpoint-selector=a=b"]).await,
-        2,
-        "not supported: --endpoint-selector",
-    );
+    check_failure(&run(&[]).await, 1, "nothing says where endpoints are: give --pool-name");
+    check_failure(&run(&["--endpoint-selector=a=b"]).await, 2, "needs --endpoint-target-ports");
     check_failure(
         &run(&["--config-file=/nowhere.yaml"]).await,
         1,
@@ -54,9 +50,9 @@ async fn a_start_that_cannot_work_ends_with_one_line() {
 }
 
 #[tokio::test]
-async fn a_configuration_without_file_discovery_says_what_to_do() {
-    let config = "{apiVersion: llm-d.ai/v1alpha1, kind: EndpointPickerConfig}";
-    check_failure(&run(&["--pool-name=pool", "--config-text", config]).await, 1, "file-discovery");
+async fn a_pool_needs_a_cluster() {
+    let flags = ["--pool-name=pool", "--kubeconfig=/nowhere"];
+    check_failure(&run(&flags).await, 1, "cannot use the kubeconfig /nowhere");
 }
 
 #[tokio::test]
