@@ -133,7 +133,8 @@ async fn a_full_queue_refuses_and_a_stuck_step_shows() {
     let also_queued = submit(4, 2).unwrap();
     let full = submit(5, 1).map(|_| ());
     assert_eq!(full, Err(SubmitError::QueueFull(QueueFull::Requests { limit: 2 })));
-    let rejected = r#"vllm:admission_rejections_total{engine="0",model_name="fake",reason="max_num_queued_reqs"} 1"#;
+    let rejected =
+        r#"vllm:admission_rejections_total{engine="0",model_name="fake",reason="max_num_queued_reqs"} 1"#;
     assert!(llmd_common::metrics::render(&registry).contains(rejected));
     let later = Instant::now() + Duration::from_secs(100);
     assert!(handle.health().stalled_for(later) > Duration::from_secs(99));
