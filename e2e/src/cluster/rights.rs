@@ -8,13 +8,17 @@ use serde_json::Value;
 use super::Cluster;
 
 impl Cluster {
-    /// The requests of the controllers under test that were refused for want of a right, each once.
+    /// The requests of the controllers under test that were refused for want of a right, each once. An API server that
+    /// starts knows no rights for a moment, so a request that was allowed at another time does not count.
     ///
     /// # Errors
     /// When the audit log cannot be read.
     pub fn refusals(&self) -> Result<BTreeSet<String>> {
         let entries = self.entries_since(0)?;
+        let allowed: BTreeSet<String> =
+            entries.iter().filter(|it| decision(it) == "allow").map(request).collect();
         let refused = entries.iter().filter(|it| it["responseStatus"]["code"] == 403 && lacks_right(it));
+        let refused = refused.filter(|it| decision(it) != "forbid" || !allowed.contains(&request(it)));
         Ok(refused.map(|it| format!("{} {}: {}", it["verb"], it["requestURI"], message(it))).collect())
     }
 
@@ -32,8 +36,18 @@ impl Cluster {
 
 /// Whether a right was missing; quotas and namespaces that are being deleted answer with the same code.
 fn lacks_right(entry: &Value) -> bool {
-    let decision = &entry["annotations"]["authorization.k8s.io/decision"];
-    decision == "forbid" || message(entry).contains("attempting to grant RBAC permissions")
+    decision(entry) == "forbid" || message(entry).contains("attempting to grant RBAC permissions")
+}
+
+fn decision(entry: &Value) -> &str {
+    entry["annotations"]["authorization.k8s.io/decision"].as_str().unwrap_or_default()
+}
+
+/// Verb and path.
+fn request(entry: &Value) -> String {
+    let uri = entry["requestURI"].as_str().unwrap_or_default();
+    let path = uri.split_once('?').map_or(uri, |(path, _)| path);
+    format!("{} {path}", entry["verb"].as_str().unwrap_or_default())
 }
 
 fn message(entry: &Value) -> &str {

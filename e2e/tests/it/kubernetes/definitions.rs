@@ -81,8 +81,8 @@ fn the_crd_may_go_and_come_back() -> Result<()> {
     assert!(log.contains("watch failed") && log.contains("LLMInferenceService"), "{log}");
     assert_eq!(installation.controller()?.probe("/healthz")?.0, 200);
 
-    let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/llmd-crds/files/full");
-    installation.install_crds(&crds)?;
+    let crd = "../charts/llmd-crds/files/full/llminferenceservices.serving.kserve.io.json";
+    installation.install_crds(&Path::new(env!("CARGO_MANIFEST_DIR")).join(crd))?;
     installation.eventually("the CRD is served", || installation.register_webhooks().map(Some))?;
     installation.eventually("objects are judged and converted", || installation.webhooks_work().map(Some))?;
     installation.cluster.apply(&service("after", "replicas: 2"))?;
