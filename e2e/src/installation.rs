@@ -227,6 +227,7 @@ impl Installation {
 }
 
 impl Drop for Installation {
+    #[expect(clippy::print_stdout, reason = "a story reports what it saw")]
     fn drop(&mut self) {
         self.controller = None;
         if std::thread::panicking() {
@@ -236,7 +237,7 @@ impl Drop for Installation {
         assert!(refusals.is_empty(), "the controller lacks rights: {refusals:#?}");
         let manifest = std::fs::read_to_string(rights()).expect("the rights can be read");
         let unused = self.cluster.unused_rights(&manifest).expect("the rights are a manifest");
-        println!("rights that nothing here has used: {unused:#?}");
+        println!("rights that nothing here has used: {}", unused.into_iter().collect::<Vec<_>>().join(", "));
     }
 }
 

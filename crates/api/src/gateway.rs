@@ -82,7 +82,7 @@ impl ParentReference {
     /// The namespace that an object of the namespace `home` means.
     #[must_use]
     pub fn namespace_in<'a>(&'a self, home: &'a str) -> &'a str {
-        given(&self.namespace).unwrap_or(home)
+        given(self.namespace.as_deref()).unwrap_or(home)
     }
 }
 
@@ -90,13 +90,13 @@ impl ObjectReference {
     /// The namespace that an object of the namespace `home` means.
     #[must_use]
     pub fn namespace_in<'a>(&'a self, home: &'a str) -> &'a str {
-        given(&self.namespace).unwrap_or(home)
+        given(self.namespace.as_deref()).unwrap_or(home)
     }
 }
 
 /// Go clients write the empty text where a field is not given.
-fn given(field: &Option<String>) -> Option<&str> {
-    field.as_deref().filter(|it| !it.is_empty())
+fn given(field: Option<&str>) -> Option<&str> {
+    field.filter(|it| !it.is_empty())
 }
 
 /// Accepts traffic on listeners. Only what this stack reads.

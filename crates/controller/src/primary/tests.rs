@@ -59,7 +59,7 @@ async fn write(uid: &'static str, version: &str) -> (Option<Written<LLMInference
 
 #[tokio::test]
 async fn a_status_of_the_latest_version_is_one_write() {
-    let (written, writes) = write("1", "9").await;
+    let (written, writes) = Box::pin(write("1", "9")).await;
     let written = written.unwrap();
     assert!(!written.is_overtaken);
     assert_eq!(written.object.metadata.resource_version.as_deref(), Some("10"));
@@ -69,14 +69,14 @@ async fn a_status_of_the_latest_version_is_one_write() {
 
 #[tokio::test]
 async fn a_status_of_an_older_version_is_written_and_told_to_be_overtaken() {
-    let (written, writes) = write("1", "8").await;
+    let (written, writes) = Box::pin(write("1", "8")).await;
     assert!(written.unwrap().is_overtaken);
     assert_eq!(writes, 2);
 }
 
 #[tokio::test]
 async fn another_object_of_the_same_name_does_not_get_the_status() {
-    let (written, writes) = write("2", "8").await;
+    let (written, writes) = Box::pin(write("2", "8")).await;
     assert!(written.is_none());
     assert_eq!(writes, 1);
 }

@@ -59,7 +59,7 @@ impl Graph {
             .map(|(plugin, producer)| stage(&plugin, producer, "DataProducer", metrics))
             .collect();
         let reads_adapters = builder.reads_adapters();
-        Ok(Self { handler, profiles, producers, parsers, discovery, scraping, reads_adapters, detector })
+        Ok(Self { handler, profiles, producers, parsers, discovery, scraping, detector, reads_adapters })
     }
 }
 

@@ -98,7 +98,7 @@ impl Scraper {
     #[must_use]
     pub fn new(endpoint: &Arc<Endpoint>, scraping: &Scraping, metrics: &Metrics) -> Self {
         let mut address = endpoint.spec.address;
-        address.set_port(scraping.source.port.unwrap_or(address.port()));
+        address.set_port(scraping.source.port.unwrap_or_else(|| address.port()));
         Self {
             endpoint: Arc::clone(endpoint),
             address,

@@ -119,7 +119,7 @@ fn processing_mode() -> ProcessingMode {
 /// What a client says about endpoints is not heard.
 fn drop_header() -> TypedExtensionConfig {
     let mutation = Mutation { action: Some(Action::Remove(headers::DESTINATION_ENDPOINT.to_owned())) };
-    let mutations = HeaderMutation { mutations: vec![mutation], ..HeaderMutation::default() };
+    let mutations = HeaderMutation { mutations: vec![mutation] };
     let name = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
     TypedExtensionConfig {
         name: "llmd.drop-client-endpoint".to_owned(),

@@ -89,7 +89,7 @@ impl Story {
         let path = "/v1/chat/completions";
         let reply = self.sidecar.send(Method::POST, path, &headers, body.to_string().into()).await?;
         let json = reply.json()?;
-        let text = json["choices"][0]["message"]["content"].as_str().or(json["message"].as_str());
+        let text = json["choices"][0]["message"]["content"].as_str().or_else(|| json["message"].as_str());
         Ok((reply.status.as_u16(), text.context("neither answer nor error")?.to_owned()))
     }
 

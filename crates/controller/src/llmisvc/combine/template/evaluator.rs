@@ -125,7 +125,7 @@ impl<'a> Evaluator<'a> {
             Operand::Pipeline(pipeline) => self.pipeline(pipeline, dot),
             Operand::Field(operand, names) => {
                 let start = self.operand(operand, dot)?;
-                names.iter().try_fold(start, |value, name| self.field(value, name))
+                names.iter().try_fold(start, |value, name| self.field(&value, name))
             }
         }
     }
@@ -158,8 +158,8 @@ impl<'a> Evaluator<'a> {
         functions::call(name, values)
     }
 
-    fn field(&mut self, value: Datum<'a>, name: &str) -> Result<Datum<'a>> {
-        let found = match &value {
+    fn field(&mut self, value: &Datum<'a>, name: &str) -> Result<Datum<'a>> {
+        let found = match value {
             Cow::Borrowed(value) => entry(value, name)?.map(Cow::Borrowed),
             Cow::Owned(value) => entry(value, name)?.cloned().map(Cow::Owned),
         };
@@ -167,9 +167,9 @@ impl<'a> Evaluator<'a> {
             return Ok(found);
         }
         if functions::is_method(name) {
-            self.charge(&value)?;
+            self.charge(value)?;
         }
-        functions::method(&value, name).map(Cow::Owned).map_or_else(|| self.absent(name), Ok)
+        functions::method(value, name).map(Cow::Owned).map_or_else(|| self.absent(name), Ok)
     }
 
     fn absent(&self, name: &str) -> Result<Datum<'a>> {

@@ -69,7 +69,7 @@ pub(super) fn call<'a>(name: &str, mut arguments: Vec<Datum<'a>>) -> Result<Datu
         "index" => {
             count(1..=usize::MAX, given)?;
             let start = std::mem::take(&mut arguments[0]);
-            let item = arguments[1..].iter().try_fold(start, |value, key| index(value, key));
+            let item = arguments[1..].iter().try_fold(start, |value, key| index(&value, key));
             return item.map_err(|it| refuse(&it));
         }
         "not" => {
@@ -235,12 +235,12 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 /// The item of a list or a map; absent keys of maps are absent.
-fn index<'a>(value: Datum<'a>, key: &Value) -> Result<Datum<'a>, String> {
-    match &value {
+fn index<'a>(value: &Datum<'a>, key: &Value) -> Result<Datum<'a>, String> {
+    match value {
         Cow::Borrowed(value) => item(value, key).map(Cow::Borrowed),
         Cow::Owned(value) => item(value, key).cloned().map(Cow::Owned),
     }
-    .ok_or_else(|| format!("{} has no item {}", kind(&value), shown(key)))
+    .ok_or_else(|| format!("{} has no item {}", kind(value), shown(key)))
 }
 
 fn item<'v>(value: &'v Value, key: &Value) -> Option<&'v Value> {
