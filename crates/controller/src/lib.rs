@@ -21,6 +21,7 @@ pub mod llmisvcconfig;
 pub mod metrics;
 pub mod names;
 pub mod offline;
+pub mod part;
 pub mod pki;
 pub mod presets;
 pub mod primary;

@@ -6,15 +6,18 @@
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, PartialObjectMeta};
 use kube::{Client, ResourceExt};
 use llmd_api::serving::v1alpha2::{LLMInferenceService, LLMInferenceServiceConfig};
 use llmd_common::backoff::Backoff;
 use llmd_common::report::Report;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::apply::FIELD_MANAGER;
+use crate::part::part_of;
 
 /// Objects read at a time.
 const PAGE: u32 = 200;
@@ -68,9 +71,9 @@ async fn migrate_all(client: &Client) -> Result<(), MigrationError> {
 }
 
 async fn migrate_kind(client: &Client, resource: &ApiResource, crd: &str) -> kube::Result<()> {
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let definition = crds.get(crd).await?;
-    let stored = definition.status.and_then(|it| it.stored_versions).unwrap_or_default();
+    let definition: Definition =
+        part_of(client, &ApiResource::erase::<CustomResourceDefinition>(&()), crd).await?;
+    let stored = definition.status.stored_versions;
     if stored.iter().all(|it| *it == resource.version) {
         return Ok(());
     }
@@ -79,9 +82,24 @@ async fn migrate_kind(client: &Client, resource: &ApiResource, crd: &str) -> kub
         "metadata": {"resourceVersion": definition.metadata.resource_version},
         "status": {"storedVersions": [resource.version]},
     });
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     crds.patch_status(crd, &PatchParams::default(), &Patch::Merge(patch)).await?;
     tracing::info!(crd, objects = n_objects, version = resource.version, "stored objects are migrated");
     Ok(())
+}
+
+/// Of a CRD, what is read here. Its schemas are a megabyte.
+#[derive(Debug, Deserialize)]
+struct Definition {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    status: DefinitionStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct DefinitionStatus {
+    stored_versions: Vec<String>,
 }
 
 /// Writes every object unchanged. One that goes meanwhile needs no migration, and one that changes was just stored.

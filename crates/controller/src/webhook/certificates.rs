@@ -17,14 +17,16 @@ use json_patch::{AddOperation, PatchOperation, TestOperation, jsonptr::PointerBu
 use k8s_openapi::ByteString;
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
 use llmd_common::report::Report;
 use llmd_common::tls::{self, Replaceable};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::manifests::{CONFIG_WEBHOOKS, CRDS, Endpoint, SERVICE, SERVICE_WEBHOOKS};
+use crate::part::part_of;
 use crate::pki::{Authority, Certificate, PkiError, SubjectNames};
 
 /// Time between two looks at the objects that carry the bundle. An upgrade of the installation may reset it, and
@@ -184,13 +186,32 @@ async fn publish_in(
     namespace: &str,
     bundle: &str,
 ) -> Result<(), kube::Error> {
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), resource);
-    let Some(live) = api.get_opt(name).await? else { return Ok(()) };
-    let patch = bundle_patch(&live.data, namespace, bundle);
+    let live: Holder = match part_of(client, resource, name).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        live => live?,
+    };
+    let live = serde_json::to_value(live).map_err(kube::Error::SerdeError)?;
+    let patch = bundle_patch(&live, namespace, bundle);
     if patch.0.is_empty() {
         return Ok(());
     }
-    api.patch(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await.map(drop)
+    let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client.clone(), resource);
+    api.patch_metadata(name, &PatchParams::default(), &Patch::Json::<()>(patch)).await.map(drop)
+}
+
+/// Of a webhook configuration or a CRD, what is read here: a CRD's schemas are a megabyte.
+#[derive(Debug, Serialize, Deserialize)]
+struct Holder {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spec: Option<HolderSpec>,
+    #[serde(default)]
+    webhooks: Vec<Value>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct HolderSpec {
+    #[serde(default)]
+    conversion: Value,
 }
 
 /// What brings `bundle` into a webhook configuration or CRD, and the conversion of a CRD to the Service in `namespace`;

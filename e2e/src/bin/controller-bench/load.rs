@@ -140,7 +140,7 @@ pub(crate) fn stripped(mut value: Value) -> Value {
     if let Some(object) = value.as_object_mut() {
         object.remove("status");
     }
-    if let Some(spec) = value["spec"].as_object_mut() {
+    if let Some(spec) = value.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("clusterIP");
         spec.remove("clusterIPs");
     }
