@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::args::{kubernetes_programs, target};
 use crate::cluster::{CONTROLLER_GROUP, CONTROLLERS, Cluster, Level, free_port};
+use crate::outcome;
 
 mod controller;
 pub mod gateway;
@@ -23,7 +24,6 @@ pub const SYSTEM_NAMESPACE: &str = "kserve";
 const READY_DEADLINE: Duration = Duration::from_secs(120);
 /// How long an outcome may take that is nearly at once on an idle machine.
 const OUTCOME_DEADLINE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(100);
 
 /// CRDs of other projects that the cluster has from the start; the stories of late CRDs leave some out.
 pub const FOREIGN_CRDS: [&str; 8] = [
@@ -210,19 +210,9 @@ impl Installation {
     ///
     /// # Errors
     /// When it does not in time, with the end of the controller's log.
-    pub fn eventually<T>(&self, what: &str, mut found: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-        let start = Instant::now();
-        let mut last = None;
-        while start.elapsed() < OUTCOME_DEADLINE {
-            match found() {
-                Ok(Some(it)) => return Ok(it),
-                Ok(None) => last = None,
-                Err(error) => last = Some(error),
-            }
-            std::thread::sleep(POLL);
-        }
-        let last = last.map(|it| format!(" (last error: {it:#})")).unwrap_or_default();
-        bail!("not after {OUTCOME_DEADLINE:?}: {what}{last}\n{}", tail(&self.controller_log()))
+    pub fn eventually<T>(&self, what: &str, found: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        outcome::eventually(OUTCOME_DEADLINE, what, found)
+            .map_err(|error| anyhow!("{error:#}\n{}", tail(&self.controller_log())))
     }
 }
 

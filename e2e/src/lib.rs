@@ -12,6 +12,7 @@ pub mod helm;
 pub mod installation;
 pub mod kubectl;
 pub mod metrics;
+pub mod outcome;
 pub mod process;
 pub mod provider;
 pub mod relay;

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use llmd_common::tls::client::AnyServer;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::Trust;
 use crate::error::Error;
@@ -22,7 +22,7 @@ pub fn client_config(trust: &Trust) -> Result<ClientConfig, Error> {
         .with_safe_default_protocol_versions()
         .map_err(|it| Error::Tls(it.into()))?;
     let builder = if trust.anybody {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyServer(provider)))
+        builder.dangerous().with_custom_certificate_verifier(AnyServer::verifier(provider))
     } else {
         builder.with_root_certificates(roots(&trust.ca_files)?)
     };
@@ -49,43 +49,4 @@ fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), Box<dyn std::error:
         roots.add(certificate)?;
     }
     Ok(())
-}
-
-/// Encrypts without knowing to whom, as `S3_VERIFY_SSL=0` asks. Signatures of the handshake are still checked.
-#[derive(Debug)]
-struct AcceptAnyServer(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAnyServer {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{POLL, READY_DEADLINE, SYSTEM_NAMESPACE};
+use super::{READY_DEADLINE, SYSTEM_NAMESPACE};
 use crate::cluster::{Cluster, free_port};
 use crate::stack::program;
+
+const POLL: Duration = Duration::from_millis(100);
 
 /// A running controller. It dies with this value.
 #[derive(Debug)]

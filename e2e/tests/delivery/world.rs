@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use llmd_e2e::client::{Client, Reply};
 use llmd_e2e::kubectl::Kubectl;
+use llmd_e2e::outcome;
 use llmd_e2e::provider::{Addition, Provider, install};
 use llmd_e2e::skip::skip;
 use tokio::runtime::Runtime;
@@ -17,7 +18,6 @@ use crate::options::Options;
 
 /// How long an outcome may take that a busy machine reaches in half of it.
 const OUTCOME_DEADLINE: Duration = Duration::from_secs(180);
-const POLL: Duration = Duration::from_millis(250);
 
 pub(crate) struct World {
     provider: Box<dyn Provider>,
@@ -154,23 +154,8 @@ impl World {
     }
 
     /// Polls until `found` answers with something; `what` is for the message when it does not.
-    pub(crate) fn eventually<T>(
-        &self,
-        what: &str,
-        mut found: impl FnMut() -> Result<Option<T>>,
-    ) -> Result<T> {
-        let start = Instant::now();
-        let mut last = None;
-        while start.elapsed() < OUTCOME_DEADLINE {
-            match found() {
-                Ok(Some(it)) => return Ok(it),
-                Ok(None) => last = None,
-                Err(error) => last = Some(error),
-            }
-            std::thread::sleep(POLL);
-        }
-        let last = last.map(|it| format!(" (last error: {it:#})")).unwrap_or_default();
-        bail!("not after {OUTCOME_DEADLINE:?}: {what}{last}")
+    pub(crate) fn eventually<T>(&self, what: &str, found: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        outcome::eventually(OUTCOME_DEADLINE, what, found)
     }
 
     /// A Service's port, directly where this machine has routes into the cluster, else forwarded by kubectl.

@@ -32,7 +32,7 @@ pub fn config(trust: &Trust, identity: Option<&CertFiles>) -> Result<ClientConfi
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let builder = match trust {
-        Trust::Anybody => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider))),
+        Trust::Anybody => builder.dangerous().with_custom_certificate_verifier(AnyServer::verifier(provider)),
         Trust::System => builder.with_root_certificates(system_roots()?),
         Trust::Authority(path) => builder.with_root_certificates(roots(path)?),
     };
@@ -66,9 +66,18 @@ fn roots(path: &Path) -> Result<RootCertStore, Error> {
     Ok(roots)
 }
 
-/// See [`Trust::Anybody`].
+/// Accepts every server's certificate: encrypts without knowing to whom. Signatures of the handshake are still checked,
+/// so the server at least owns the key of the certificate it shows.
 #[derive(Debug)]
-struct AnyServer(Arc<CryptoProvider>);
+pub struct AnyServer(Arc<CryptoProvider>);
+
+impl AnyServer {
+    /// The verifier of [`Trust::Anybody`], for configurations that are made elsewhere.
+    #[must_use]
+    pub fn verifier(provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
+        Arc::new(Self(provider))
+    }
+}
 
 impl ServerCertVerifier for AnyServer {
     fn verify_server_cert(

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hyper_rustls::ConfigBuilderExt as _;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use llmd_common::tls::client::AnyServer;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::TlsError;
 use crate::config::LegTls;
@@ -23,7 +23,7 @@ pub(super) fn client_config(tls: LegTls, ca_path: Option<&Path>) -> Result<Clien
         (LegTls::Verified, Some(path)) => builder.with_root_certificates(roots(path)?),
         (LegTls::Verified, None) => builder.with_native_roots().map_err(TlsError::SystemRoots)?,
         (LegTls::Unverified, _) => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyServer(provider)))
+            builder.dangerous().with_custom_certificate_verifier(AnyServer::verifier(provider))
         }
     };
     Ok(builder.with_no_client_auth())
@@ -38,44 +38,4 @@ fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
         roots.add(certificate.map_err(read)?)?;
     }
     if roots.is_empty() { Err(TlsError::Empty { path: file }) } else { Ok(roots) }
-}
-
-/// Encrypts without knowing to whom: `--tls-insecure-skip-verify`. Signatures of the handshake are still
-/// checked, so the peer at least owns the key of the certificate it shows.
-#[derive(Debug)]
-struct AcceptAnyServer(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAnyServer {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
