@@ -19,7 +19,13 @@ pub async fn series(base_url: &str, name: &str) -> Result<Vec<f64>> {
 /// When `/metrics` does not answer.
 pub async fn sum(base_url: &str, name: &str, labels: &str) -> Result<f64> {
     let text = Client::new(base_url).get("/metrics").await?.text();
-    Ok(text.lines().filter_map(|line| value(line, name, labels)).sum())
+    Ok(total(&text, name, labels))
+}
+
+/// As [`sum`], of a text that is there.
+#[must_use]
+pub fn total(text: &str, name: &str, labels: &str) -> f64 {
+    text.lines().filter_map(|line| value(line, name, labels)).sum()
 }
 
 fn value(line: &str, name: &str, labels: &str) -> Option<f64> {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "stories report what they saw")]
 
+mod canary;
 mod faults;
 mod gateway;
 mod guides;
@@ -44,7 +45,7 @@ struct Story {
 }
 
 /// In the order in which they are told.
-const STORIES: [Story; 14] = [
+const STORIES: [Story; 15] = [
     Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
     Story { name: "images", says: "each image starts under strict rules", tell: images::story },
     Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
@@ -58,6 +59,7 @@ const STORIES: [Story; 14] = [
     },
     Story { name: "several-nodes", says: "the guide works as it stands", tell: guides::several_nodes },
     Story { name: "serving", says: "answers are the model's, word by word", tell: serving::story },
+    Story { name: "canary", says: "requests are shared by weight, and none is lost", tell: canary::story },
     Story { name: "refusals", says: "wrong manifests are refused by name", tell: refusals::story },
     Story { name: "upgrade", says: "an upgrade costs no request", tell: upgrade::story },
     Story { name: "engine-dies", says: "an engine's death ends its streams alone", tell: faults::engine },

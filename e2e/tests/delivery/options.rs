@@ -14,9 +14,9 @@ pub(crate) struct Options {
     /// Use the cluster of this file instead; its images come from --registry
     #[arg(long, value_name = "PATH", conflicts_with = "provider", requires = "registry")]
     kubeconfig: Option<PathBuf>,
-    /// Only stories whose name holds this
-    #[arg(long, value_name = "STORY", default_value = "")]
-    pub(crate) filter: String,
+    /// Only stories whose name holds one of these, with commas between them
+    #[arg(long, value_name = "STORY,…", value_delimiter = ',', default_value = "")]
+    pub(crate) filter: Vec<String>,
     /// Leave the cluster up, and use the one that was left up
     #[arg(long)]
     pub(crate) keep: bool,

@@ -13,8 +13,9 @@ use crate::{STORIES, Story};
 
 /// Whether no story failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let stories: Vec<&Story> = STORIES.iter().filter(|it| it.name.contains(&options.filter)).collect();
-    anyhow::ensure!(!stories.is_empty(), "--filter: no story's name holds {:?}", options.filter);
+    let is_wanted = |it: &&Story| options.filter.iter().any(|part| it.name.contains(part.as_str()));
+    let stories: Vec<&Story> = STORIES.iter().filter(is_wanted).collect();
+    anyhow::ensure!(!stories.is_empty(), "--filter: no story's name holds {}", options.filter.join(" or "));
     let mut report = Report::default();
     let start = Instant::now();
     match options.choice().start(options.keep) {

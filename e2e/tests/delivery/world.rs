@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use llmd_e2e::client::{Client, Reply};
 use llmd_e2e::kubectl::Kubectl;
+use llmd_e2e::metrics;
 use llmd_e2e::outcome;
 use llmd_e2e::provider::{Addition, Provider, install};
 use llmd_e2e::skip::skip;
@@ -192,6 +193,23 @@ impl World {
         self.runtime.block_on(at.client.get(path))
     }
 
+    /// Sum over all series of a metric whose labels contain `labels`, of every pod with the label `pods`, through the
+    /// API server.
+    pub(crate) fn metric(
+        &self,
+        namespace: &str,
+        pods: &str,
+        port: u16,
+        (name, labels): (&str, &str),
+    ) -> Result<f64> {
+        let pods = self.field(namespace, &["pods", "-l", pods], "{.items[*].metadata.name}")?;
+        let read = |pod| {
+            let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/metrics");
+            Ok(metrics::total(&self.kubectl().run(&["get", "--raw", &path])?, name, labels))
+        };
+        pods.split_whitespace().map(read).sum()
+    }
+
     /// Runs what takes a client of its own, to its end.
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         self.runtime.block_on(future)
@@ -208,6 +226,12 @@ impl Reach {
     /// A client of the port.
     pub(crate) const fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The same port with another base: `path` below the present one.
+    pub(crate) fn below(mut self, path: &str) -> Self {
+        self.client = Client::new(&format!("{}{path}", self.client.base()));
+        self
     }
 
     fn at(base: &str) -> Self {
