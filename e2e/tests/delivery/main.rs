@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "stories report what they saw")]
 
 mod canary;
+mod disaggregated;
 mod faults;
 mod gateway;
 mod guides;
@@ -23,6 +24,7 @@ mod smoke;
 mod stack;
 mod uninstall;
 mod upgrade;
+mod victims;
 mod world;
 
 use std::process::ExitCode;
@@ -45,7 +47,7 @@ struct Story {
 }
 
 /// In the order in which they are told.
-const STORIES: [Story; 15] = [
+const STORIES: [Story; 16] = [
     Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
     Story { name: "images", says: "each image starts under strict rules", tell: images::story },
     Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
@@ -63,6 +65,11 @@ const STORIES: [Story; 15] = [
     Story { name: "refusals", says: "wrong manifests are refused by name", tell: refusals::story },
     Story { name: "upgrade", says: "an upgrade costs no request", tell: upgrade::story },
     Story { name: "engine-dies", says: "an engine's death ends its streams alone", tell: faults::engine },
+    Story {
+        name: "disaggregated-dies",
+        says: "a death on either side ends its streams alone",
+        tell: disaggregated::story,
+    },
     Story { name: "router-dies", says: "picker and controller come back", tell: faults::router },
     Story { name: "uninstall", says: "services outlive the installation", tell: uninstall::story },
 ];

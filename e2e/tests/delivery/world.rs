@@ -193,21 +193,28 @@ impl World {
         self.runtime.block_on(at.client.get(path))
     }
 
-    /// Sum over all series of a metric whose labels contain `labels`, of every pod with the label `pods`, through the
-    /// API server.
-    pub(crate) fn metric(
+    /// Sum over all series of a metric whose labels contain `labels`, as a pod tells it through the API server.
+    pub(crate) fn metric_of(
         &self,
         namespace: &str,
-        pods: &str,
+        pod: &str,
         port: u16,
         (name, labels): (&str, &str),
     ) -> Result<f64> {
-        let pods = self.field(namespace, &["pods", "-l", pods], "{.items[*].metadata.name}")?;
-        let read = |pod| {
-            let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/metrics");
-            Ok(metrics::total(&self.kubectl().run(&["get", "--raw", &path])?, name, labels))
-        };
-        pods.split_whitespace().map(read).sum()
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/metrics");
+        Ok(metrics::total(&self.kubectl().run(&["get", "--raw", &path])?, name, labels))
+    }
+
+    /// As [`Self::metric_of`], of all pods with a label.
+    pub(crate) fn metric(
+        &self,
+        namespace: &str,
+        label: &str,
+        port: u16,
+        metric: (&str, &str),
+    ) -> Result<f64> {
+        let pods = self.field(namespace, &["pods", "-l", label], "{.items[*].metadata.name}")?;
+        pods.split_whitespace().map(|pod| self.metric_of(namespace, pod, port, metric)).sum()
     }
 
     /// Runs what takes a client of its own, to its end.
