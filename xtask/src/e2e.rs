@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         stories.env("KUBEBUILDER_ASSETS", k8s::build(level, additions)?);
     }
     if options.wants_images() {
-        images::run(&["--platform".to_owned(), format!("linux/{}", architecture()?)])?;
+        images::run("images", &["--platform".to_owned(), format!("linux/{}", architecture()?)])?;
     }
     // Replacing this process leaves nothing between the terminal's signals and who takes the cluster down.
     Err(stories.exec()).with_context(|| format!("cannot run {}", shown(&stories)))

@@ -15,6 +15,7 @@ mod lint;
 mod test;
 mod tidy;
 mod up;
+mod version;
 mod workspace;
 
 use std::process::ExitCode;
@@ -68,6 +69,18 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Make all that a version consists of, and push it (`--help` lists the options)
+    #[command(disable_help_flag = true)]
+    Release {
+        /// Options of the release
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Say the version of the sources, or make them those of another
+    Version {
+        /// The version to come, as 1.2.3 or 1.2.3-rc.1
+        version: Option<String>,
+    },
     /// Install llmd into a cluster whose pods run, and see it work
     E2e(e2e::Options),
     /// Measure the engine and what the path before it adds, or the controller
@@ -89,7 +102,9 @@ fn main() -> ExitCode {
         Task::K8s { level, add } => {
             exit_code(k8s::build(level, &add).map(|bin| command::say(&bin.display().to_string())))
         }
-        Task::Images { args } => exit_code(images::run(&args)),
+        Task::Images { args } => exit_code(images::run("images", &args)),
+        Task::Release { args } => exit_code(images::run("release", &args)),
+        Task::Version { version } => exit_code(version::run(version.as_deref())),
         Task::E2e(options) => exit_code(e2e::run(&options)),
         Task::Bench { what } => exit_code(bench::run(what.unwrap_or(bench::Bench::Engine))),
         Task::Ci => ci(),

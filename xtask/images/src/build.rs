@@ -15,15 +15,43 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 
 use crate::catalogue::{RECIPES, Recipe};
 use crate::platform::Platform;
+
+/// How programs are compiled: a profile of `Cargo.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    /// As they are delivered: small and fast, minutes a program
+    Release,
+    /// To be tried: what did not change is not compiled again
+    Dev,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "dev",
+        }
+    }
+
+    /// Where cargo puts what it has built.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "debug",
+        }
+    }
+}
 
 /// What building needs: where things are on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Workshop {
     root: PathBuf,
     target: PathBuf,
+    profile: Profile,
     /// Folder of cargo-zigbuild and zig.
     tools: PathBuf,
     sysroot: PathBuf,
@@ -45,10 +73,11 @@ impl Workshop {
     ///
     /// # Errors
     /// When rustc does not run.
-    pub(crate) fn open(root: &Path, target: &Path) -> Result<Self> {
+    pub(crate) fn open(root: &Path, target: &Path, profile: Profile) -> Result<Self> {
         Ok(Self {
             root: root.to_owned(),
             target: target.to_owned(),
+            profile,
             tools: target.join("images/tools/bin"),
             sysroot: PathBuf::from(rustc(root, "sysroot")?),
             host: rustc(root, "host-tuple")?,
@@ -82,7 +111,8 @@ impl Workshop {
             "rustc has no standard library for {platform}: run `rustup target add {target}`"
         );
         let mut build = Command::new("cargo");
-        build.current_dir(&self.root).args(["zigbuild", "--release", "--locked", "--target", target]);
+        build.current_dir(&self.root).args(["zigbuild", "--profile", self.profile.name()]);
+        build.args(["--locked", "--target", target]);
         for program in RECIPES.iter().filter_map(Recipe::program) {
             build.args(["--package", program.package]);
         }
@@ -117,7 +147,7 @@ impl Workshop {
     /// # Errors
     /// When the program is not built or names a path of this machine.
     pub(crate) fn executable(&self, platform: Platform, name: &str, symbols: &Path) -> Result<Executable> {
-        let linked = self.target.join(platform.target()).join("release").join(name);
+        let linked = self.target.join(platform.target()).join(self.profile.folder()).join(name);
         fs::create_dir_all(symbols).with_context(|| format!("cannot make {}", symbols.display()))?;
         let (debug, stripped) = (symbols.join(format!("{name}.debug")), symbols.join(name));
         run(self.objcopy().arg("--only-keep-debug").arg(&linked).arg(&debug))?;

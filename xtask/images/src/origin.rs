@@ -37,6 +37,14 @@ impl Origin {
     }
 }
 
+/// Files that differ from the commit or are not in it, as git lists them; empty when there are none.
+///
+/// # Errors
+/// When git cannot tell.
+pub(crate) fn changes(root: &Path) -> Result<String> {
+    git(root, &["status", "--porcelain"])
+}
+
 fn git(root: &Path, args: &[&str]) -> Result<String> {
     let output = Command::new("git").current_dir(root).args(args).output().context("cannot run git")?;
     let errors = String::from_utf8_lossy(&output.stderr);

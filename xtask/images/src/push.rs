@@ -1,4 +1,4 @@
-//! Sending images to a registry, each with its SBOM as a referrer.
+//! Sending images to a registry, each with its SBOM as a referrer, and charts.
 //!
 //! Registries that keep no list of referrers get the one that the distribution specification describes for them: an
 //! index under the tag `sha256-<digest>`. Credentials are those of `docker login`.
@@ -37,6 +37,8 @@ impl Registry {
             None => (place.trim_end_matches('/'), None),
         };
         ensure!(!host.is_empty(), "--push takes HOST[:PORT][/FOLDER], as in ghcr.io/llmd");
+        // The first provider of the process stays; there is no other.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let protocol = if is_local(host) { ClientProtocol::Http } else { ClientProtocol::Https };
         let config = ClientConfig {
             protocol,
@@ -59,14 +61,7 @@ impl Registry {
         index: &Blob,
         images: &[Image],
     ) -> Result<Reference> {
-        let repository = match &self.folder {
-            Some(folder) => format!("{folder}/{name}"),
-            None => name.to_owned(),
-        };
-        let to = Reference::with_tag(self.host.clone(), repository, tag.to_owned());
-        let authenticated = self.client.auth(&to, &self.auth, RegistryOperation::Push).await;
-        authenticated.with_context(|| format!("{} refuses to be pushed to", self.host))?;
-        self.client.store_auth_if_needed(&self.host, &self.auth).await;
+        let to = self.enter(name, tag).await?;
         for image in images {
             self.blobs(&to, image.parts()).await?;
             self.manifest(&by_digest(&to, &image.manifest), &image.manifest).await?;
@@ -75,6 +70,35 @@ impl Registry {
             }
         }
         self.manifest(&to, index).await?;
+        Ok(to)
+    }
+
+    /// Sends an artifact that is about nothing else, under the tag. Returns the full name.
+    ///
+    /// # Errors
+    /// When the registry refuses something.
+    pub(crate) async fn push_artifact(
+        &self,
+        name: &str,
+        tag: &str,
+        artifact: &Artifact,
+    ) -> Result<Reference> {
+        let to = self.enter(name, tag).await?;
+        self.blobs(&to, artifact.parts()).await?;
+        self.manifest(&to, &artifact.manifest).await?;
+        Ok(to)
+    }
+
+    /// Where `name` goes, with the registry's leave.
+    async fn enter(&self, name: &str, tag: &str) -> Result<Reference> {
+        let repository = match &self.folder {
+            Some(folder) => format!("{folder}/{name}"),
+            None => name.to_owned(),
+        };
+        let to = Reference::with_tag(self.host.clone(), repository, tag.to_owned());
+        let authenticated = self.client.auth(&to, &self.auth, RegistryOperation::Push).await;
+        authenticated.with_context(|| format!("{} refuses to be pushed to", self.host))?;
+        self.client.store_auth_if_needed(&self.host, &self.auth).await;
         Ok(to)
     }
 
@@ -118,6 +142,14 @@ impl Registry {
         let list_at = Reference::with_tag(self.host.clone(), to.repository().to_owned(), tag);
         self.manifest(&list_at, &list).await
     }
+}
+
+/// Waits for work with a registry.
+///
+/// # Errors
+/// Those of the work.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 impl std::fmt::Debug for Registry {
@@ -169,4 +201,4 @@ fn credentials(host: &str) -> Result<RegistryAuth> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,14 +12,14 @@ use crate::image::tests::{engine, images, origin};
 use crate::image::{SPDX, index};
 
 /// A registry of its own process on loopback; it ends with the test.
-struct RealRegistry {
+pub(crate) struct RealRegistry {
     process: Child,
-    host: String,
+    pub(crate) host: String,
 }
 
 impl RealRegistry {
     /// `None` without Go, which builds it.
-    fn start(args: &[&str]) -> Option<Self> {
+    pub(crate) fn start(args: &[&str]) -> Option<Self> {
         let program = registry_program()?;
         let mut process =
             Command::new(program).args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
