@@ -12,6 +12,7 @@ mod golden;
 mod images;
 mod k8s;
 mod lint;
+mod packages;
 mod test;
 mod tidy;
 mod up;
@@ -43,8 +44,12 @@ enum Task {
         #[arg(value_name = "CRATE")]
         crates: Vec<String>,
     },
-    /// Formatting, clippy, dependency direction and house rules
-    Lint,
+    /// Formatting, clippy, dependency direction, house rules and packages
+    Lint {
+        /// Check every crate by itself too, which takes minutes
+        #[arg(long)]
+        each_crate: bool,
+    },
     /// Write the generated files: CustomResourceDefinitions
     Codegen {
         /// Write nothing; fail when a file differs
@@ -96,7 +101,7 @@ fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Up { args } => exit_code(up::run(&args)),
         Task::Test { crates } => test::run(&crates),
-        Task::Lint => exit_code(lint::run()),
+        Task::Lint { each_crate } => exit_code(lint::run(each_crate)),
         Task::Codegen { check } => exit_code(codegen::run(check)),
         Task::Golden => exit_code(golden::run()),
         Task::K8s { level, add } => {
@@ -123,7 +128,7 @@ fn exit_code(done: anyhow::Result<()>) -> ExitCode {
 
 /// Tests run even when the lints complain, so that one run tells everything; their summary is the last line.
 fn ci() -> ExitCode {
-    let linted = exit_code(lint::run());
+    let linted = exit_code(lint::run(false));
     let tested = test::run(&[]);
     if linted == ExitCode::SUCCESS { tested } else { linted }
 }
