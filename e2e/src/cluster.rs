@@ -265,7 +265,7 @@ impl Cluster {
         let path = |it: &Path| it.display().to_string();
         // Loopback cannot be an endpoint of the `kubernetes` Service.
         let reconciler = if self.level == Level::Node { "lease" } else { "none" };
-        let kubelet = self.credentials.files("admin");
+        let (kubelet, proxy) = (self.credentials.files("admin"), self.credentials.files("front-proxy"));
         let arguments: Vec<String> = [
             ("bind-address", self.level.address().to_string()),
             ("advertise-address", network::HOST.to_string()),
@@ -273,6 +273,13 @@ impl Cluster {
             ("secure-port", self.port.to_string()),
             ("service-cluster-ip-range", network::SERVICES.to_owned()),
             ("enable-aggregator-routing", "true".to_owned()),
+            ("proxy-client-cert-file", path(&proxy.certificate)),
+            ("proxy-client-key-file", path(&proxy.key)),
+            ("requestheader-client-ca-file", path(&ca)),
+            ("requestheader-allowed-names", "front-proxy".to_owned()),
+            ("requestheader-username-headers", "X-Remote-User".to_owned()),
+            ("requestheader-group-headers", "X-Remote-Group".to_owned()),
+            ("requestheader-extra-headers-prefix", "X-Remote-Extra-".to_owned()),
             ("enable-admission-plugins", "NodeRestriction".to_owned()),
             ("kubelet-client-certificate", path(&kubelet.certificate)),
             ("kubelet-client-key", path(&kubelet.key)),
@@ -316,6 +323,10 @@ impl Cluster {
             "--leader-elect=false".to_owned(),
             "--use-service-account-credentials".to_owned(),
             "--allocate-node-cidrs=false".to_owned(),
+            // Autoscalers look often, and believe a pod that is younger than five minutes.
+            "--horizontal-pod-autoscaler-sync-period=3s".to_owned(),
+            "--horizontal-pod-autoscaler-cpu-initialization-period=5s".to_owned(),
+            "--horizontal-pod-autoscaler-initial-readiness-delay=5s".to_owned(),
         ];
         self.spawn("kube-controller-manager", &arguments)?;
         let arguments = [

@@ -23,10 +23,12 @@ pub(super) struct Files {
 }
 
 /// File name, common name and organisation of each certificate. Organisations are groups to RBAC.
-const CERTIFICATES: [(&str, &str, &str); 9] = [
+const CERTIFICATES: [(&str, &str, &str); 10] = [
     ("apiserver", "kube-apiserver", "k8s"),
     ("etcd", "etcd", "k8s"),
     ("admin", "admin", "system:masters"),
+    // The API server when it passes requests on to others that serve a part of the API.
+    ("front-proxy", "front-proxy", "k8s"),
     // The controllers under test; they have the rights that they are given, not an administrator's.
     (super::CONTROLLERS[0], super::CONTROLLERS[0], super::CONTROLLER_GROUP),
     (super::CONTROLLERS[1], super::CONTROLLERS[1], super::CONTROLLER_GROUP),

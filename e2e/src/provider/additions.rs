@@ -20,14 +20,17 @@ pub enum Addition {
     Lws,
     /// Envoy Gateway with the GatewayClass `envoy`.
     Gateway,
+    /// What autoscalers read.
+    Metrics,
 }
 
 impl Addition {
-    /// The kind of objects by which it is recognised, as `kubectl get crd` knows it.
-    const fn crd(self) -> &'static str {
+    /// The object by which it is recognised where it was not installed from here, as `kubectl get` takes it.
+    const fn sign(self) -> &'static str {
         match self {
-            Self::Lws => "leaderworkersets.leaderworkerset.x-k8s.io",
-            Self::Gateway => "gatewayclasses.gateway.networking.k8s.io",
+            Self::Lws => "crd/leaderworkersets.leaderworkerset.x-k8s.io",
+            Self::Gateway => "crd/gatewayclasses.gateway.networking.k8s.io",
+            Self::Metrics => "apiservice/v1beta1.metrics.k8s.io",
         }
     }
 
@@ -35,6 +38,7 @@ impl Addition {
         match self {
             Self::Lws => "lws",
             Self::Gateway => "gateway-helm",
+            Self::Metrics => "metrics-server",
         }
     }
 
@@ -42,6 +46,7 @@ impl Addition {
         match self {
             Self::Lws => &["lws.tar"],
             Self::Gateway => &["envoy.tar", "envoy-gateway.tar"],
+            Self::Metrics => &["metrics-server.tar"],
         }
     }
 
@@ -49,6 +54,7 @@ impl Addition {
         match self {
             Self::Lws => "lws-system",
             Self::Gateway => "envoy-gateway-system",
+            Self::Metrics => "kube-system",
         }
     }
 
@@ -63,6 +69,11 @@ impl Addition {
                  config.envoyGateway.extensionApis.enableEnvoyPatchPolicy=true,\
                  config.envoyGateway.extensionApis.enableBackend=true"
             }
+            // Kubelets' certificates are their own in most clusters that one brings up for a test.
+            Self::Metrics => {
+                "image.repository=localhost/metrics-server,image.tag=1,image.pullPolicy=Never,\
+                 args={--kubelet-insecure-tls},metrics.enabled=false,resources.requests.cpu=50m"
+            }
         }
     }
 }
@@ -75,15 +86,18 @@ impl Addition {
 pub fn install(provider: &dyn Provider, addition: Addition) -> Result<()> {
     let kubectl = provider.kubectl();
     let release = addition.chart();
-    let has_crd = kubectl.run(&["get", "crd", addition.crd(), "--ignore-not-found", "-o", "name"])?;
+    let sign = kubectl.run(&["get", addition.sign(), "--ignore-not-found", "-o", "name"])?;
     let is_installed = helm(kubectl, &["status", release, "-n", addition.namespace()]).is_ok();
-    if is_installed || (!provider.takes_archives() && !has_crd.trim().is_empty()) {
+    if is_installed || (!provider.takes_archives() && !sign.trim().is_empty()) {
         return Ok(());
     }
     let place = kubectl.bin().parent().context("the folder of programs lies in another")?;
     let chart = place.join("charts").join(addition.chart());
     if !chart.exists() {
-        return skip(format!("no {}: `cargo xtask k8s --add lws,gateway` builds it", chart.display()));
+        return skip(format!(
+            "no {}: `cargo xtask k8s --add lws,gateway,metrics` builds it",
+            chart.display()
+        ));
     }
     for image in addition.images() {
         provider.load(&place.join("images").join(image))?;
@@ -103,6 +117,8 @@ pub fn install(provider: &dyn Provider, addition: Addition) -> Result<()> {
             let accepted = ["wait", "--for=condition=Accepted", "--timeout=1s", "gatewayclass/envoy"];
             wait_for("the GatewayClass envoy is accepted", || kubectl.run(&accepted).map(drop))
         }
+        // It has seen nothing yet when its pod is ready.
+        Addition::Metrics => wait_for("nodes are measured", || kubectl.run(&["top", "nodes"]).map(drop)),
     }
 }
 

@@ -19,6 +19,7 @@ mod options;
 mod refusals;
 mod report;
 mod run;
+mod scale;
 mod serving;
 mod smoke;
 mod stack;
@@ -47,7 +48,7 @@ struct Story {
 }
 
 /// In the order in which they are told.
-const STORIES: [Story; 16] = [
+const STORIES: [Story; 18] = [
     Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
     Story { name: "images", says: "each image starts under strict rules", tell: images::story },
     Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
@@ -62,6 +63,8 @@ const STORIES: [Story; 16] = [
     Story { name: "several-nodes", says: "the guide works as it stands", tell: guides::several_nodes },
     Story { name: "serving", says: "answers are the model's, word by word", tell: serving::story },
     Story { name: "canary", says: "requests are shared by weight, and none is lost", tell: canary::story },
+    Story { name: "scale", says: "engines come and go by number, and by a stop", tell: scale::story },
+    Story { name: "autoscale", says: "an autoscaler follows the load", tell: scale::autoscaler },
     Story { name: "refusals", says: "wrong manifests are refused by name", tell: refusals::story },
     Story { name: "upgrade", says: "an upgrade costs no request", tell: upgrade::story },
     Story { name: "engine-dies", says: "an engine's death ends its streams alone", tell: faults::engine },

@@ -15,7 +15,7 @@ pub(crate) const SYSTEM: &str = "llmd-system";
 pub(crate) const SERVICE: &str = "tiny";
 pub(crate) const MODEL: &str = "llmd-tiny";
 /// Port of the endpoint picker's own proxy.
-const PROXY: u16 = 8081;
+pub(crate) const PROXY: u16 = 8081;
 const IMAGES: [&str; 6] =
     ["llmd-controller", "llmd-engine", "llmd-epp", "llmd-sidecar", "llmd-storage", "llmd-tiny"];
 

