@@ -78,8 +78,10 @@ impl Options {
     const fn kubernetes(&self) -> (Level, &'static [Addition]) {
         match (&self.kubeconfig, self.provider) {
             (Some(_), _) => (Level::ControlPlane, &[]),
-            (None, Provider::Node) => (Level::Node, &[Addition::Lws, Addition::Gateway]),
-            (None, Provider::Kind) => (Level::Node, &[Addition::Lws, Addition::Gateway, Addition::Kind]),
+            (None, Provider::Node) => (Level::Node, &[Addition::Lws, Addition::Gateway, Addition::Metrics]),
+            (None, Provider::Kind) => {
+                (Level::Node, &[Addition::Lws, Addition::Gateway, Addition::Metrics, Addition::Kind])
+            }
         }
     }
 

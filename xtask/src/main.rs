@@ -63,7 +63,7 @@ enum Task {
         /// How much of it
         #[arg(long, value_enum, default_value = "kwok")]
         level: k8s::Level,
-        /// Further controllers, as `lws,gateway`
+        /// Further controllers, as `lws,gateway,metrics`
         #[arg(long, value_enum, value_delimiter = ',')]
         add: Vec<k8s::Addition>,
     },

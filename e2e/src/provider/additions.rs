@@ -71,7 +71,7 @@ impl Addition {
             }
             // Kubelets' certificates are their own in most clusters that one brings up for a test.
             Self::Metrics => {
-                "image.repository=localhost/metrics-server,image.tag=1,image.pullPolicy=Never,\
+                "image.repository=localhost/metrics-server,image.tag=dev,image.pullPolicy=Never,\
                  args={--kubelet-insecure-tls},metrics.enabled=false,resources.requests.cpu=50m"
             }
         }

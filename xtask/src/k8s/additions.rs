@@ -72,7 +72,7 @@ fn gateway(place: &Place) -> Result<()> {
 
 fn metrics(place: &Place) -> Result<()> {
     build_package(place, "metrics-server", METRICS, "/cmd/metrics-server")?;
-    Archive::new("localhost/metrics-server:1", &place.bin().join("metrics-server"), "/metrics-server")
+    Archive::new("localhost/metrics-server:dev", &place.bin().join("metrics-server"), "/metrics-server")
         .write_new(&place.images().join("metrics-server.tar"))?;
     copy_chart(&METRICS.folder()?.join("charts/metrics-server"), &place.root().join("charts/metrics-server"))
 }
