@@ -15,6 +15,8 @@ mod lint;
 mod packages;
 mod test;
 mod tidy;
+#[cfg(test)]
+mod tiltfile;
 mod up;
 mod version;
 mod workspace;
