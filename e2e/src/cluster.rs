@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-mod audit;
+pub mod audit;
 mod credentials;
 mod kubectl;
 mod machine;
 mod network;
 mod node;
-mod rights;
+pub mod rights;
 
 pub use audit::Write;
 pub use node::load;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::kubectl::Kubectl;
+use crate::skip::skip;
 
 mod additions;
 mod kind;
@@ -37,6 +38,21 @@ pub trait Provider: Debug {
 
     /// Logs of the cluster's own programs.
     fn logs(&self) -> Vec<PathBuf>;
+
+    /// The API server's log of who asked for what, where it has one that can be read.
+    fn audit_log(&self) -> Option<PathBuf> {
+        self.logs().into_iter().find(|it| it.ends_with("audit.log"))
+    }
+
+    /// Ends the API server as a crash would, does something, and brings it back.
+    ///
+    /// # Errors
+    /// What `meanwhile` says, or when the API server does not come back; a [`crate::skip::Skip`] when it cannot be ended
+    /// from here.
+    fn without_api_server(&self, meanwhile: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let _ = meanwhile;
+        skip("the API server of this cluster cannot be ended from here")
+    }
 
     /// Lets the cluster outlive this value and this process.
     fn keep(self: Box<Self>);

@@ -8,15 +8,17 @@ use serde_json::Value;
 
 use super::{CONTROLLERS, Cluster};
 
-/// Whatever the controllers under test ask for, and what others write, when the answer is out.
+/// Whatever the controllers under test and the accounts of pods ask for, and what others write, when the answer is out.
 const POLICY: &str = "
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - {level: Metadata, userGroups: [llmd]}
-- {level: None, verbs: [get, list, watch]}
 - {level: None, users: ['system:apiserver']}
+- {level: None, verbs: [get, list, watch], userGroups: ['system:serviceaccounts:kube-system']}
+- {level: Metadata, userGroups: ['system:serviceaccounts']}
+- {level: None, verbs: [get, list, watch]}
 - {level: Metadata}
 ";
 
@@ -47,6 +49,14 @@ pub(super) fn log(folder: &Path) -> PathBuf {
 
 pub(super) fn write_policy(folder: &Path) -> Result<()> {
     Ok(fs::write(policy(folder), POLICY)?)
+}
+
+/// Every request in an audit log, whose file has the name `audit.log` in the cluster's folder.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(log: &Path) -> Result<Vec<Value>> {
+    Ok(parse(&fs::read_to_string(log)?))
 }
 
 impl Cluster {
@@ -80,10 +90,15 @@ impl Cluster {
     /// one when it ends.
     pub(super) fn entries_since(&self, position: u64) -> Result<Vec<Value>> {
         let text = fs::read_to_string(log(self.dir()))?;
-        let lines = text.get(usize::try_from(position)?..).unwrap_or_default().lines();
-        let entries = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        Ok(entries.filter(|it| CONTROLLERS.iter().any(|user| it["user"]["username"] == *user)).collect())
+        let mut entries = parse(text.get(usize::try_from(position)?..).unwrap_or_default());
+        entries.retain(|it| CONTROLLERS.iter().any(|user| it["user"]["username"] == *user));
+        Ok(entries)
     }
+}
+
+/// The entries of whole lines; the last one may be in the making.
+fn parse(text: &str) -> Vec<Value> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 fn write(entry: &Value) -> Write {

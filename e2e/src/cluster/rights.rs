@@ -8,18 +8,12 @@ use serde_json::Value;
 use super::Cluster;
 
 impl Cluster {
-    /// The requests of the controllers under test that were refused for want of a right, each once. An API server that
-    /// starts knows no rights for a moment, so a request that was allowed at another time does not count.
+    /// [`refused`] of the controllers under test.
     ///
     /// # Errors
     /// When the audit log cannot be read.
     pub fn refusals(&self) -> Result<BTreeSet<String>> {
-        let entries = self.entries_since(0)?;
-        let allowed: BTreeSet<String> =
-            entries.iter().filter(|it| decision(it) == "allow").map(request).collect();
-        let refused = entries.iter().filter(|it| it["responseStatus"]["code"] == 403 && lacks_right(it));
-        let refused = refused.filter(|it| decision(it) != "forbid" || !allowed.contains(&request(it)));
-        Ok(refused.map(|it| format!("{} {}: {}", it["verb"], it["requestURI"], message(it))).collect())
+        Ok(refused(&self.entries_since(0)?))
     }
 
     /// The rights of a manifest with roles that the controllers under test have not used, each as `VERB RESOURCE.GROUP`.
@@ -28,10 +22,33 @@ impl Cluster {
     /// When the audit log or the manifest cannot be read.
     pub fn unused_rights(&self, manifest: &str) -> Result<BTreeSet<String>> {
         let roles: Vec<Value> = serde_saphyr::from_multiple(manifest)?;
-        let used: BTreeSet<String> = self.entries_since(0)?.iter().map(used_right).collect();
-        let rules = roles.iter().flat_map(|it| list(&it["rules"]));
-        Ok(rules.flat_map(rights).filter(|it| !used.contains(it)).collect())
+        let used = used(&self.entries_since(0)?);
+        Ok(roles.iter().flat_map(|it| granted(&it["rules"])).filter(|it| !used.contains(it)).collect())
     }
+}
+
+/// The requests that were refused for want of a right, each once. An API server that starts knows no rights for a
+/// moment, and a role that is deleted may go before the pod that used it, so a request that was allowed at another time
+/// does not count.
+#[must_use]
+pub fn refused(entries: &[Value]) -> BTreeSet<String> {
+    let allowed: BTreeSet<String> =
+        entries.iter().filter(|it| decision(it) == "allow").map(request).collect();
+    let refused = entries.iter().filter(|it| it["responseStatus"]["code"] == 403 && lacks_right(it));
+    let refused = refused.filter(|it| decision(it) != "forbid" || !allowed.contains(&request(it)));
+    refused.map(|it| format!("{} {}: {}", it["verb"], it["requestURI"], message(it))).collect()
+}
+
+/// The rights that requests have used, each as `VERB RESOURCE.GROUP`.
+#[must_use]
+pub fn used(entries: &[Value]) -> BTreeSet<String> {
+    entries.iter().map(used_right).collect()
+}
+
+/// The rights of a list of rules, each as `VERB RESOURCE.GROUP`.
+#[must_use]
+pub fn granted(rules: &Value) -> BTreeSet<String> {
+    list(rules).iter().flat_map(rights).collect()
 }
 
 /// Whether a right was missing; quotas and namespaces that are being deleted answer with the same code.

@@ -1,5 +1,6 @@
 //! Kubernetes with a real node on this machine.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -18,17 +19,19 @@ enum Origin {
 
 #[derive(Debug)]
 pub(super) struct Node {
-    origin: Origin,
+    origin: RefCell<Origin>,
     kubectl: Kubectl,
 }
 
 impl Node {
     pub(super) fn start(reuse: bool) -> Result<Self> {
         if reuse && let Some(kept) = Cluster::kept()? {
-            return Ok(Self { kubectl: kept.kubectl.clone(), origin: Origin::Kept(kept) });
+            return Ok(Self { kubectl: kept.kubectl.clone(), origin: RefCell::new(Origin::Kept(kept)) });
         }
         match Cluster::start(Level::Node)? {
-            Ok(cluster) => Ok(Self { kubectl: cluster.client(), origin: Origin::Started(cluster) }),
+            Ok(cluster) => {
+                Ok(Self { kubectl: cluster.client(), origin: RefCell::new(Origin::Started(cluster)) })
+            }
             Err(reason) => skip(reason),
         }
     }
@@ -57,8 +60,18 @@ impl Provider for Node {
         files.filter(|it| it.extension().is_some_and(|it| it == "log")).collect()
     }
 
+    fn without_api_server(&self, meanwhile: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let Origin::Started(cluster) = &mut *self.origin.borrow_mut() else {
+            return skip("the API server was started by an earlier run: only that one could start it again");
+        };
+        cluster.kill_api_server()?;
+        let done = meanwhile();
+        cluster.revive_api_server()?;
+        done
+    }
+
     fn keep(self: Box<Self>) {
-        match self.origin {
+        match self.origin.into_inner() {
             Origin::Started(cluster) => cluster.keep(),
             Origin::Kept(_) => {}
         }

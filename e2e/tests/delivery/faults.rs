@@ -1,20 +1,26 @@
 //! Pods that die without a word: what was in them ends in an error, everything else goes on.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use serde_json::json;
 
 use crate::load::Load;
+use crate::scale::scale;
 use crate::stack::{self, SYSTEM};
 use crate::victims::{answers_again, kill, long_stream, pods, replaced};
 use crate::world::World;
 
 const ENGINE: &str = "engine-dies";
 const ROUTER: &str = "router-dies";
+const CONTROL_PLANE: &str = "control-plane-dies";
 /// Labels of pods.
 const WORKLOAD: &str = "app.kubernetes.io/component=llminferenceservice-workload";
 const PICKER: &str = "app.kubernetes.io/component=llminferenceservice-router-scheduler";
 const CONTROLLER: &str = "app.kubernetes.io/name=llmd-controller";
+/// Twice as long as leases last.
+const OUTAGE: Duration = Duration::from_secs(30);
 
 /// The engine in the middle of a stream: the stream breaks off, it does not hang and does not pretend to be whole.
 pub(crate) fn engine(world: &World) -> Result<()> {
@@ -42,7 +48,7 @@ pub(crate) fn router(world: &World) -> Result<()> {
     let load = Load::start(&entrance);
     let done = kill(world, SYSTEM, CONTROLLER).and_then(|()| {
         replaced(world, SYSTEM, CONTROLLER, &controller, &controller)?;
-        scaled(world, 2)
+        scale(world, ROUTER, 2)
     });
     let answers = load.finish();
     done?;
@@ -50,15 +56,26 @@ pub(crate) fn router(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// The service follows its scale subresource.
-fn scaled(world: &World, replicas: u32) -> Result<()> {
-    let replicas = replicas.to_string();
-    world.eventually("the webhooks let the service be scaled", || {
-        let scale = ["-n", ROUTER, "scale", "llmisvc/tiny", &format!("--replicas={replicas}")];
-        world.kubectl().run(&scale).map(Some)
+/// The control plane: what serves goes on with what it knows, and learns what is new afterwards.
+pub(crate) fn control_plane(world: &World) -> Result<()> {
+    let entrance = stack::serve(world, CONTROL_PLANE, &json!({ "replicas": 2 }))?;
+    let load = Load::start(&entrance);
+    let done = world.provider().without_api_server(&mut || outlasts(world, &load));
+    let done = done.and_then(|()| scale(world, CONTROL_PLANE, 3));
+    let answers = load.finish();
+    done?;
+    println!("  {} requests, none failed", answers?);
+    Ok(())
+}
+
+/// Waits for so many answers that every lease has run out and every watch has been tried again.
+fn outlasts(world: &World, load: &Load) -> Result<()> {
+    let (begun, before) = (Instant::now(), load.n_answers());
+    world.eventually("the service answers while the API server is away", || {
+        let is_long = begun.elapsed() > OUTAGE && load.n_answers() > before + 100;
+        Ok(is_long.then_some(()))
     })?;
-    world.eventually("the engines follow", || {
-        let ready = world.field(ROUTER, &["deployment", "tiny-kserve"], "{.status.readyReplicas}")?;
-        Ok((ready == replicas).then_some(()))
-    })
+    let n_answers = load.n_answers() - before;
+    println!("  {n_answers} answers in {:.0} s without an API server", begun.elapsed().as_secs_f64());
+    Ok(())
 }

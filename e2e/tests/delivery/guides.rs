@@ -1,4 +1,4 @@
-//! The pages of `docs/guides`: what they tell people to type is run as it stands.
+//! The pages of `docs`: what they tell people to type is run as it stands.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use llmd_e2e::provider::Addition;
+use llmd_e2e::skip::skip;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::stack;
@@ -35,23 +36,52 @@ pub(crate) fn several_nodes(world: &World) -> Result<()> {
     page(world, "several-nodes", "group")
 }
 
+/// The operator's page, from the first install to the last trace.
+pub(crate) fn install(world: &World) -> Result<()> {
+    if !world.provider().takes_archives() {
+        return skip(
+            "the page ends with the removal of every service, which may not be the stories' own here",
+        );
+    }
+    stack::provide(world)?;
+    world.load("curl.tar")?;
+    run(world, "install.md", &commands(&read("install.md")?)?)?;
+    let kinds =
+        "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations";
+    for label in ["app.kubernetes.io/instance=llmd", "app.kubernetes.io/part-of=llminferenceservice"] {
+        let left = world.kubectl().run(&["get", kinds, "-l", label, "-o", "name"])?;
+        ensure!(left.is_empty(), "the page leaves behind {left}");
+    }
+    Ok(())
+}
+
 /// Runs a page. What an earlier run left of its namespace goes first.
 fn page(world: &World, name: &str, namespace: &str) -> Result<()> {
     let kubectl = world.kubectl();
     kubectl.run(&["delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s"])?;
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides").join(format!("{name}.md"));
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let page = format!("guides/{name}.md");
+    run(world, &page, &commands(&read(&page)?)?)
+}
+
+/// A page of `docs`.
+fn read(page: &str) -> Result<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
+    fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// Runs lines of shell as somebody would type them with the cluster before them; `name` says where they are from.
+pub(crate) fn run(world: &World, name: &str, commands: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("page.sh");
-    fs::write(&script, commands(&text)?)?;
+    fs::write(&script, commands)?;
     let log = folder.path().join("log");
     let status = Shell::start(world, &script, &log)?.wait()?;
     let output = fs::read_to_string(&log)?;
     let lines: Vec<&str> = output.lines().collect();
     let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
     match status {
-        Some(status) => ensure!(status.success(), "{name}.md failed ({status}):\n{last}"),
-        None => bail!("{name}.md does not end within {PAGE_DEADLINE:?}:\n{last}"),
+        Some(status) => ensure!(status.success(), "{name} failed ({status}):\n{last}"),
+        None => bail!("{name} does not end within {PAGE_DEADLINE:?}:\n{last}"),
     }
     Ok(())
 }

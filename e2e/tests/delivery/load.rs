@@ -73,6 +73,11 @@ impl Load {
         }
         Ok(Tally { n_answers: self.shared.n_answers.load(Ordering::Relaxed), failures })
     }
+
+    /// Answers until now.
+    pub(crate) fn n_answers(&self) -> usize {
+        self.shared.n_answers.load(Ordering::Relaxed)
+    }
 }
 
 /// Asks until it is over; returns what went wrong.

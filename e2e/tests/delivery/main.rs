@@ -11,6 +11,7 @@ mod faults;
 mod gateway;
 mod guides;
 mod hello;
+mod helm_test;
 mod images;
 mod install;
 mod load;
@@ -18,6 +19,7 @@ mod lws;
 mod options;
 mod refusals;
 mod report;
+mod rights;
 mod run;
 mod scale;
 mod serving;
@@ -48,7 +50,7 @@ struct Story {
 }
 
 /// In the order in which they are told.
-const STORIES: [Story; 18] = [
+const STORIES: [Story; 22] = [
     Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
     Story { name: "images", says: "each image starts under strict rules", tell: images::story },
     Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
@@ -65,6 +67,11 @@ const STORIES: [Story; 18] = [
     Story { name: "canary", says: "requests are shared by weight, and none is lost", tell: canary::story },
     Story { name: "scale", says: "engines come and go by number, and by a stop", tell: scale::story },
     Story { name: "autoscale", says: "an autoscaler follows the load", tell: scale::autoscaler },
+    Story {
+        name: "helm-test",
+        says: "a release's own tests pass, its notes are true",
+        tell: helm_test::story,
+    },
     Story { name: "refusals", says: "wrong manifests are refused by name", tell: refusals::story },
     Story { name: "upgrade", says: "an upgrade costs no request", tell: upgrade::story },
     Story { name: "engine-dies", says: "an engine's death ends its streams alone", tell: faults::engine },
@@ -74,7 +81,14 @@ const STORIES: [Story; 18] = [
         tell: disaggregated::story,
     },
     Story { name: "router-dies", says: "picker and controller come back", tell: faults::router },
+    Story {
+        name: "control-plane-dies",
+        says: "nobody who asks a model notices",
+        tell: faults::control_plane,
+    },
+    Story { name: "rights", says: "accounts may do what they do, and little else", tell: rights::story },
     Story { name: "uninstall", says: "services outlive the installation", tell: uninstall::story },
+    Story { name: "operators-page", says: "the page works as it stands", tell: guides::install },
 ];
 
 /// Why the main thread goes on.

@@ -75,10 +75,12 @@ fn horizontal_pod_autoscaler() -> Value {
     })
 }
 
-/// As a user does it, under load: the service follows.
-fn scale(world: &World, namespace: &str, replicas: u32) -> Result<()> {
+/// As a user does it: the service follows, as soon as the controller's webhooks are there.
+pub(crate) fn scale(world: &World, namespace: &str, replicas: u32) -> Result<()> {
     let replicas_flag = format!("--replicas={replicas}");
-    world.kubectl().run(&["-n", namespace, "scale", "llmisvc/tiny", &replicas_flag])?;
+    world.eventually("the webhooks let the service be scaled", || {
+        world.kubectl().run(&["-n", namespace, "scale", "llmisvc/tiny", &replicas_flag]).map(Some)
+    })?;
     engines(world, namespace, replicas)
 }
 

@@ -31,13 +31,19 @@ pub(crate) fn provide(world: &World) -> Result<()> {
 
 /// Installs both charts, or upgrades what is there.
 pub(crate) fn install(world: &World) -> Result<()> {
+    install_with(world, &[])
+}
+
+/// As [`install`], with further values.
+pub(crate) fn install_with(world: &World, values: &[&str]) -> Result<()> {
     let definitions = format!("{}/llmd-crds", charts());
     helm(world.kubectl(), &["upgrade", "--install", "llmd-crds", &definitions, "--wait", "--timeout=60s"])?;
     let chart = format!("{}/llmd", charts());
     let images = format!("global.imageRegistry={},global.imageTag={}", world.registry(), world.tag());
     let release = ["upgrade", "--install", "llmd", &chart, "--namespace", SYSTEM, "--create-namespace"];
     let how = ["--wait", "--timeout=180s", "--set", &images];
-    helm(world.kubectl(), &[release.as_slice(), how.as_slice()].concat()).map(drop)
+    let values = values.iter().flat_map(|it| ["--set", it]).collect::<Vec<_>>();
+    helm(world.kubectl(), &[release.as_slice(), how.as_slice(), values.as_slice()].concat()).map(drop)
 }
 
 /// As [`install`], unless an earlier story did it.

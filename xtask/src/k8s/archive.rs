@@ -36,6 +36,12 @@ impl Archive {
         }
     }
 
+    /// Adds a file of this machine.
+    pub(super) fn file(mut self, path: &str, file: &Path) -> Self {
+        self.files.insert(path.trim_start_matches('/').to_owned(), file.to_path_buf());
+        self
+    }
+
     /// Runs as another user.
     pub(super) fn user(mut self, user: &str) -> Self {
         user.clone_into(&mut self.user);

@@ -1,7 +1,7 @@
 //! The programs of each level.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -59,6 +59,9 @@ const PROGRAMS: [(Level, &str, Source); 19] = [
     (Level::Node, "hello", Source::Own),
 ];
 
+/// The image of `tests.image` in the charts.
+const CURL: &str = "docker.io/curlimages/curl:8.16.0";
+
 /// What kwok's nodes and pods do: become ready at once, keep their lease, complete, go.
 const STAGES: [&str; 5] = [
     "node/fast/node-initialize",
@@ -112,7 +115,27 @@ fn pack(place: &Place) -> Result<()> {
     archive("pause").write_new(&images.join("pause.tar"))?;
     // DNS listens on port 53.
     archive("coredns").user("0").write_new(&images.join("coredns.tar"))?;
-    archive("hello").write_new(&images.join("hello.tar"))
+    archive("hello").write_new(&images.join("hello.tar"))?;
+    pack_curl(&images.join("curl.tar"))
+}
+
+/// The image that the pods of `helm test` ask with, under its own name: curl and what a line of shell needs, as this
+/// machine has them. Without curl here there is no such image.
+fn pack_curl(path: &Path) -> Result<()> {
+    let programs = ["curl", "sh", "cat", "grep"].map(|it| (format!("/usr/bin/{it}"), on_path(it)));
+    let [(path_of_curl, Some(curl)), rest @ ..] = programs else { return Ok(()) };
+    let mut archive = Archive::new(CURL, &curl, &path_of_curl);
+    for (path, program) in rest {
+        let program = program.with_context(|| format!("no {path} on this machine"))?;
+        archive = archive.file(&path, &program);
+    }
+    archive.libraries()?.write_new(path)
+}
+
+/// The program that a shell would run.
+fn on_path(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).map(|it| it.join(program)).find(|it| it.is_file())
 }
 
 /// kwok's own stage files, one document after another.
