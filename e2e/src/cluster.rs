@@ -22,7 +22,7 @@ mod node;
 pub mod rights;
 
 pub use audit::Write;
-pub use node::load;
+pub use node::{crash, load};
 
 use crate::args::{kubernetes_programs, path_beginning_with};
 use crate::kubectl::Kubectl;

@@ -54,6 +54,14 @@ pub trait Provider: Debug {
         skip("the API server of this cluster cannot be ended from here")
     }
 
+    /// Ends the process of a container at once, as a crash would; `container` is its id as pods' status tells it.
+    ///
+    /// # Errors
+    /// When there is no such container; a [`crate::skip::Skip`] when it cannot be ended from here.
+    fn crash(&self, container: &str) -> Result<()> {
+        skip(format!("the process of {container} cannot be ended from here"))
+    }
+
     /// Lets the cluster outlive this value and this process.
     fn keep(self: Box<Self>);
 }

@@ -49,6 +49,17 @@ pub fn load(bin: &Path, archive: &Path) -> Result<()> {
     output(Command::new(bin.join("ctr")).args(arguments).arg(archive)).map(drop)
 }
 
+/// Ends the process of a container at once, as a crash would. `container` is its id without `containerd://`.
+///
+/// # Errors
+/// When containerd does not know it.
+pub fn crash(bin: &Path, container: &str) -> Result<()> {
+    let socket = socket();
+    let arguments =
+        ["--address", &socket, "--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container];
+    output(Command::new(bin.join("ctr")).args(arguments)).map(drop)
+}
+
 impl Cluster {
     pub(super) fn start_real_node(&mut self) -> Result<()> {
         self.start_containerd()?;

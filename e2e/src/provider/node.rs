@@ -60,6 +60,11 @@ impl Provider for Node {
         files.filter(|it| it.extension().is_some_and(|it| it == "log")).collect()
     }
 
+    fn crash(&self, container: &str) -> Result<()> {
+        let id = container.strip_prefix("containerd://").unwrap_or(container);
+        cluster::crash(self.kubectl.bin(), id)
+    }
+
     fn without_api_server(&self, meanwhile: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         let Origin::Started(cluster) = &mut *self.origin.borrow_mut() else {
             return skip("the API server was started by an earlier run: only that one could start it again");

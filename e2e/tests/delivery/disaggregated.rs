@@ -1,5 +1,6 @@
 //! Prefill and decode apart, under load: a decode pod that dies ends its streams in an error at once, a prefill pod
-//! that dies ends none, and KV blocks move again as soon as another has taken its place.
+//! that dies ends none, and KV blocks move again as soon as another has taken its place. An engine that crashes costs
+//! the requests that it holds: an error each, at once.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,11 @@ use serde_json::{Value, json};
 
 use crate::load::{Load, Tally};
 use crate::stack::{self, MODEL};
-use crate::victims::{answers_again, kill, kill_pod, long_stream, pods, replaced};
+use crate::victims::{answers_again, crash, kill, kill_pod, long_stream, pods, replaced, restarted};
 use crate::world::{Reach, World};
 
-const NAMESPACE: &str = "disaggregated";
+const DEATHS: &str = "disaggregated-dies";
+const CRASHES: &str = "engines-crash";
 const DECODE: &str = "llm-d.ai/role=decode";
 const PREFILL: &str = "llm-d.ai/role=prefill";
 /// Port of decode engines; the sidecar before them has 8000.
@@ -23,18 +25,59 @@ const TRANSFERRED: (&str, &str) = ("llmd:kv_transfer_bytes_total", "");
 /// A request that takes longer to fail has hung: nothing on its way waits that long.
 const AT_ONCE: Duration = Duration::from_secs(15);
 
-pub(crate) fn story(world: &World) -> Result<()> {
+/// Pods that are deleted.
+pub(crate) fn pods_die(world: &World) -> Result<()> {
+    let entrance = serve(world, DEATHS)?;
+    decode_dies(world, &entrance)?;
+    prefill_dies(world, &entrance)
+}
+
+/// Processes that end without a word.
+pub(crate) fn engines_crash(world: &World) -> Result<()> {
+    let entrance = serve(world, CRASHES)?;
+    let (decode, stream) = stream_of_one(world, CRASHES, &entrance)?;
+    crash_under_load(world, &entrance, &decode)?;
+    let text = world.block_on(async { Ok(stream.chat_text(Bytes::new()).await) })?;
+    ensure!(text.is_err(), "the stream was over before its engine crashed");
+    let prefill = pods(world, CRASHES, PREFILL)?.pop().context("there is a prefill pod")?;
+    crash_under_load(world, &entrance, &prefill)?;
+    let load = Load::start(&entrance);
+    let moved = kv_moves(world, CRASHES);
+    load.finish()?;
+    moved
+}
+
+fn crash_under_load(world: &World, entrance: &Reach, pod: &str) -> Result<()> {
+    let load = Load::start(entrance);
+    let done = world.eventually("requests are on their way", || Ok((load.n_answers() > 10).then_some(())));
+    let done = done.and_then(|()| crash(world, CRASHES, pod)).and_then(|()| restarted(world, CRASHES, pod));
+    let done = done.and_then(|()| answers_again(world, entrance));
+    let tally = load.end();
+    done?;
+    at_once(&format!("{pod} crashed"), &tally?)
+}
+
+/// Whoever got an error got it soon.
+fn at_once(what: &str, Tally { n_answers, failures }: &Tally) -> Result<()> {
+    println!("  {what}: {n_answers} answers, {} errors", failures.len());
+    if let Some(slowest) = failures.iter().max_by_key(|it| it.took) {
+        println!("    the slowest after {:.1} s: {}", slowest.took.as_secs_f64(), slowest.why);
+        ensure!(slowest.took < AT_ONCE, "a request took {:?} to fail: {}", slowest.took, slowest.why);
+    }
+    Ok(())
+}
+
+fn serve(world: &World, namespace: &'static str) -> Result<Reach> {
     let spec = json!({
         "replicas": 2,
         "prefill": { "replicas": 1 },
         "router": { "scheduler": { "config": { "inline": picker() } } },
     });
-    let entrance = stack::serve(world, NAMESPACE, &spec)?;
+    let entrance = stack::serve(world, namespace, &spec)?;
     answers_again(world, &entrance)?;
-    let moved = world.metric(NAMESPACE, DECODE, ENGINE, TRANSFERRED)?;
+    let moved = world.metric(namespace, DECODE, ENGINE, TRANSFERRED)?;
     ensure!(moved > 0.0, "no KV block has moved");
-    decode_dies(world, &entrance)?;
-    prefill_dies(world, &entrance)
+    Ok(entrance)
 }
 
 /// Every prompt goes through a prefill engine.
@@ -60,10 +103,10 @@ fn picker() -> Value {
 }
 
 fn decode_dies(world: &World, entrance: &Reach) -> Result<()> {
-    let before = pods(world, NAMESPACE, DECODE)?;
-    let (dying, stream) = stream_of_one(world, entrance)?;
+    let before = pods(world, DEATHS, DECODE)?;
+    let (dying, stream) = stream_of_one(world, DEATHS, entrance)?;
     let load = Load::start(entrance);
-    kill_pod(world, NAMESPACE, &dying)?;
+    kill_pod(world, DEATHS, &dying)?;
     let killed = Instant::now();
     let text = world.block_on(async { Ok(stream.chat_text(Bytes::new()).await) })?;
     ensure!(text.is_err(), "the stream was over before its engine died");
@@ -75,29 +118,20 @@ fn decode_dies(world: &World, entrance: &Reach) -> Result<()> {
     let case = golden::case("What is decode?")?;
     let text = world.block_on(entrance.client().chat_text(MODEL, &case.messages))?;
     ensure!(text == case.text, "the next answer is {text:?}, not {:?}", case.text);
-    replaced(world, NAMESPACE, DECODE, &before, &[dying])?;
-    let Tally { n_answers, failures } = load.end()?;
-    let slowest = failures.iter().max_by_key(|it| it.took);
-    println!("  a decode pod died: {n_answers} answers, {} errors", failures.len());
-    if let Some(slowest) = slowest {
-        ensure!(slowest.took < AT_ONCE, "a request took {:?} to fail: {}", slowest.took, slowest.why);
-    }
-    Ok(())
+    replaced(world, DEATHS, DECODE, &before, &[dying])?;
+    at_once("a decode pod died", &load.end()?)
 }
 
 /// The streams that are past their prefill go on, and others do without: the decode engine computes the prompt.
 fn prefill_dies(world: &World, entrance: &Reach) -> Result<()> {
-    let dying = pods(world, NAMESPACE, PREFILL)?;
-    let (_, stream) = stream_of_one(world, entrance)?;
+    let dying = pods(world, DEATHS, PREFILL)?;
+    let (_, stream) = stream_of_one(world, DEATHS, entrance)?;
     let load = Load::start(entrance);
-    let done = kill(world, NAMESPACE, PREFILL).and_then(|()| {
+    let done = kill(world, DEATHS, PREFILL).and_then(|()| {
         let text = world.block_on(stream.chat_text(Bytes::new()));
         text.context("the stream does not outlive the engine of its prefill")?;
-        replaced(world, NAMESPACE, PREFILL, &dying, &dying)?;
-        let moved = world.metric(NAMESPACE, DECODE, ENGINE, TRANSFERRED)?;
-        world.eventually("KV blocks move again", || {
-            Ok((world.metric(NAMESPACE, DECODE, ENGINE, TRANSFERRED)? > moved).then_some(()))
-        })
+        replaced(world, DEATHS, PREFILL, &dying, &dying)?;
+        kv_moves(world, DEATHS)
     });
     let answers = load.finish();
     done?;
@@ -105,11 +139,19 @@ fn prefill_dies(world: &World, entrance: &Reach) -> Result<()> {
     Ok(())
 }
 
+/// Waits until a decode engine pulls what a prefill engine has computed; somebody must ask meanwhile.
+fn kv_moves(world: &World, namespace: &str) -> Result<()> {
+    let moved = world.metric(namespace, DECODE, ENGINE, TRANSFERRED)?;
+    world.eventually("KV blocks move again", || {
+        Ok((world.metric(namespace, DECODE, ENGINE, TRANSFERRED)? > moved).then_some(()))
+    })
+}
+
 /// A stream of many seconds that has begun, and the decode pod that it comes from. Nothing else is asked meanwhile.
-fn stream_of_one(world: &World, entrance: &Reach) -> Result<(String, Stream)> {
+fn stream_of_one(world: &World, namespace: &str, entrance: &Reach) -> Result<(String, Stream)> {
     let stream = world.block_on(long_stream(entrance))?;
-    for pod in pods(world, NAMESPACE, DECODE)? {
-        if world.metric_of(NAMESPACE, &pod, ENGINE, ("vllm:num_requests_running", ""))? > 0.0 {
+    for pod in pods(world, namespace, DECODE)? {
+        if world.metric_of(namespace, &pod, ENGINE, ("vllm:num_requests_running", ""))? > 0.0 {
             return Ok((pod, stream));
         }
     }

@@ -50,7 +50,7 @@ struct Story {
 }
 
 /// In the order in which they are told.
-const STORIES: [Story; 22] = [
+const STORIES: [Story; 23] = [
     Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
     Story { name: "images", says: "each image starts under strict rules", tell: images::story },
     Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
@@ -78,7 +78,12 @@ const STORIES: [Story; 22] = [
     Story {
         name: "disaggregated-dies",
         says: "a death on either side ends its streams alone",
-        tell: disaggregated::story,
+        tell: disaggregated::pods_die,
+    },
+    Story {
+        name: "engines-crash",
+        says: "a crash costs what it holds, at once",
+        tell: disaggregated::engines_crash,
     },
     Story { name: "router-dies", says: "picker and controller come back", tell: faults::router },
     Story {

@@ -25,6 +25,25 @@ fn delete(world: &World, namespace: &str, pods: &[&str]) -> Result<String> {
     world.kubectl().run(&[["-n", namespace, "delete"].as_slice(), pods, how.as_slice()].concat())
 }
 
+/// Ends the process of the engine in a pod, as a crash would. The pod stays.
+pub(crate) fn crash(world: &World, namespace: &str, pod: &str) -> Result<()> {
+    world.provider().crash(&engine(world, namespace, pod, "containerID")?)
+}
+
+/// Waits until the engine of a pod was started again after its first crash, and is ready.
+pub(crate) fn restarted(world: &World, namespace: &str, pod: &str) -> Result<()> {
+    world.eventually("the engine is started again", || {
+        let is_again = engine(world, namespace, pod, "restartCount")? == "1";
+        Ok((is_again && engine(world, namespace, pod, "ready")? == "true").then_some(()))
+    })
+}
+
+/// What the status of a pod tells of its engine.
+fn engine(world: &World, namespace: &str, pod: &str, field: &str) -> Result<String> {
+    let path = format!("{{.status.containerStatuses[?(@.name==\"main\")].{field}}}");
+    world.field(namespace, &["pod", pod], &path)
+}
+
 /// Names of the pods with a label.
 pub(crate) fn pods(world: &World, namespace: &str, label: &str) -> Result<Vec<String>> {
     let names = world.field(namespace, &["pods", "-l", label], "{.items[*].metadata.name}")?;
