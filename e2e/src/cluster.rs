@@ -323,6 +323,8 @@ impl Cluster {
             "--leader-elect=false".to_owned(),
             "--use-service-account-credentials".to_owned(),
             "--allocate-node-cidrs=false".to_owned(),
+            // A node is not lost, and its pods out of every Service, because a machine is busy or its API server away.
+            "--node-monitor-grace-period=10m".to_owned(),
             // Autoscalers look often, and believe a pod that is younger than five minutes.
             "--horizontal-pod-autoscaler-sync-period=3s".to_owned(),
             "--horizontal-pod-autoscaler-cpu-initialization-period=5s".to_owned(),

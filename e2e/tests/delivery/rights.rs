@@ -1,6 +1,8 @@
 //! Least privilege: what each service account of charts and controller may do, as the API server tells it, against what
 //! it has done, as the audit log of the whole run tells it. Nobody is refused anything, and a right that was never used
-//! has its reason here.
+//! has its reason in [`reasons`].
+
+mod reasons;
 
 use std::collections::BTreeSet;
 
@@ -17,9 +19,6 @@ use crate::world::World;
 const NAMESPACE: &str = "rights";
 /// Namespaces of others, whose accounts are not looked at.
 const FOREIGN: [&str; 3] = ["kube-system", "lws-system", "envoy-gateway-system"];
-
-/// Beginning of an account's name, what a right that it does not use holds, and why it has it nevertheless.
-const JUSTIFIED: [(&str, &str, &str); 0] = [];
 
 pub(crate) fn story(world: &World) -> Result<()> {
     let Some(log) = world.provider().audit_log() else {
@@ -98,9 +97,8 @@ fn unexplained_rights(
     let used = rights::used(&own);
     let unused: Vec<&String> = granted.difference(&used).collect();
     println!("  {namespace}/{account}: {} rights, {} used", granted.len(), granted.len() - unused.len());
-    let has_reason =
-        |right: &str| JUSTIFIED.iter().any(|(who, what, _)| account.starts_with(who) && right.contains(what));
-    Ok(unused.into_iter().filter(|it| !has_reason(it)).map(|it| format!("{account}: {it}")).collect())
+    let unexplained = unused.into_iter().filter(|it| reasons::of(account, it).is_none());
+    Ok(unexplained.map(|it| format!("{account}: {it}")).collect())
 }
 
 /// What the API server lets an account do in its namespace.
