@@ -64,7 +64,7 @@ const REASONS: [Reason; 44] = [
     (SIDECAR, ".inference.networking.x-k8s.io", FIRST_VERSION),
     (ROUTER, ".inference.networking.x-k8s.io", FIRST_VERSION),
     (ROUTER, "reviews.", METRICS),
-    (ROUTER, "create leases.", "the first replica of all makes the lease"),
+    (ROUTER, "leases.", "the first replica of all makes the lease, and renews it after some seconds"),
 ];
 
 /// Why `account` has `right` though nothing has used it.
