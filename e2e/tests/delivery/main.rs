@@ -50,7 +50,7 @@ struct Story {
 }
 
 /// In the order in which they are told.
-const STORIES: [Story; 23] = [
+const STORIES: [Story; 24] = [
     Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
     Story { name: "images", says: "each image starts under strict rules", tell: images::story },
     Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
@@ -71,6 +71,11 @@ const STORIES: [Story; 23] = [
         name: "helm-test",
         says: "a release's own tests pass, its notes are true",
         tell: helm_test::story,
+    },
+    Story {
+        name: "charts-alone",
+        says: "a router and its servers need no controller",
+        tell: helm_test::charts_alone,
     },
     Story { name: "refusals", says: "wrong manifests are refused by name", tell: refusals::story },
     Story { name: "upgrade", says: "an upgrade costs no request", tell: upgrade::story },
