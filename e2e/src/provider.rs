@@ -14,7 +14,7 @@ mod kind;
 mod kubeconfig;
 mod node;
 
-pub use additions::{Addition, install};
+pub use additions::{Addition, chart, install};
 
 /// Name of everything that a provider makes outside its folder.
 const NAME: &str = "llmd-e2e";

@@ -3,26 +3,33 @@
 //! Envoy Gateway alone refuses such a backend. Told that an extension owns the kind, it makes a cluster without
 //! endpoints for it and asks the extension twice (`proto/extension/service.proto` of Envoy Gateway 1.9):
 //!
-//! 1. [`cluster`]: each cluster of a pool goes where the header of the endpoint picker says. The pools are noted in
-//!    the cluster's metadata, so nothing is kept between the two questions.
-//! 2. [`translation`]: routes to those clusters get the endpoint picker of their pool as an external processor, and
-//!    every listener drops the header when a client sends it.
+//! 1. For each cluster that pools stand behind: they are noted in the [`cluster`]'s metadata, so nothing is kept
+//!    between the two questions.
+//! 2. For the whole configuration ([`translation`]): those clusters go where the header of the endpoint picker says,
+//!    their routes get the endpoint picker of their pool as an external processor, and every listener drops the header
+//!    when a client sends it. Which backends a rule has, and their weights, is looked up ([`rules`], [`plan`]): Envoy
+//!    Gateway tells only pools.
 //!
 //! Messages are edited field by field ([`wire`]): what this program does not know passes through unchanged, however
-//! much newer Envoy Gateway is. [`routes`] looks up the weights when one rule has several pools, because Envoy
-//! Gateway does not tell them. [`service`] is the gRPC around it.
+//! much newer Envoy Gateway is. [`service`] is the gRPC around it. [`status`] writes the status of pools, which Envoy
+//! Gateway does not know to have one.
 //!
 //! Not here: picking endpoints, which the endpoint picker of each pool does.
 
 mod cluster;
 mod filter;
+mod message;
 mod picker;
-mod routes;
+mod plan;
+mod pool;
+mod rules;
 mod service;
+mod status;
 #[cfg(test)]
 mod tests;
 mod translation;
 mod wire;
 
-pub use routes::RouteWeights;
+pub use rules::RouteReader;
 pub use service::ExtensionServer;
+pub use status::Reporter;

@@ -1,5 +1,6 @@
 //! Controllers that the stories want in a cluster, by their own Helm charts and with images built here.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -38,6 +39,15 @@ impl Addition {
         match self {
             Self::Lws => "lws",
             Self::Gateway => "gateway-helm",
+            Self::Metrics => "metrics-server",
+        }
+    }
+
+    /// Name of the Helm release.
+    const fn release(self) -> &'static str {
+        match self {
+            Self::Lws => "lws",
+            Self::Gateway => "eg",
             Self::Metrics => "metrics-server",
         }
     }
@@ -85,20 +95,14 @@ impl Addition {
 /// does not have it.
 pub fn install(provider: &dyn Provider, addition: Addition) -> Result<()> {
     let kubectl = provider.kubectl();
-    let release = addition.chart();
+    let release = addition.release();
     let sign = kubectl.run(&["get", addition.sign(), "--ignore-not-found", "-o", "name"])?;
     let is_installed = helm(kubectl, &["status", release, "-n", addition.namespace()]).is_ok();
     if is_installed || (!provider.takes_archives() && !sign.trim().is_empty()) {
         return Ok(());
     }
-    let place = kubectl.bin().parent().context("the folder of programs lies in another")?;
-    let chart = place.join("charts").join(addition.chart());
-    if !chart.exists() {
-        return skip(format!(
-            "no {}: `cargo xtask k8s --add lws,gateway,metrics` builds it",
-            chart.display()
-        ));
-    }
+    let chart = chart(provider, addition)?;
+    let place = place(provider)?;
     for image in addition.images() {
         provider.load(&place.join("images").join(image))?;
     }
@@ -120,6 +124,26 @@ pub fn install(provider: &dyn Provider, addition: Addition) -> Result<()> {
         // It has seen nothing yet when its pod is ready.
         Addition::Metrics => wait_for("nodes are measured", || kubectl.run(&["top", "nodes"]).map(drop)),
     }
+}
+
+/// Folder of the chart of a controller.
+///
+/// # Errors
+/// A [`crate::skip::Skip`] when it is not built.
+pub fn chart(provider: &dyn Provider, addition: Addition) -> Result<PathBuf> {
+    let chart = place(provider)?.join("charts").join(addition.chart());
+    if !chart.exists() {
+        return skip(format!(
+            "no {}: `cargo xtask k8s --add lws,gateway,metrics` builds it",
+            chart.display()
+        ));
+    }
+    Ok(chart)
+}
+
+/// Folder of all that is built of Kubernetes.
+fn place(provider: &dyn Provider) -> Result<&Path> {
+    provider.kubectl().bin().parent().context("the folder of programs lies in another")
 }
 
 /// Has a LeaderWorkerSet admitted without making it.

@@ -8,10 +8,10 @@ use anyhow::{Result, ensure};
 use llmd_e2e::provider::Addition;
 use serde_json::{Value, json};
 
-use crate::hello;
 use crate::load::Load;
 use crate::stack::{self, MODEL};
 use crate::world::{Reach, World};
+use crate::{gateway, hello};
 
 const NAMESPACE: &str = "canary";
 const STABLE: &str = "stable";
@@ -23,24 +23,15 @@ const SAMPLE: f64 = 200.0;
 /// Requests after which a member that got none is taken to have no share: with a share of one in four, that happens
 /// by chance once in a million.
 const SILENCE: f64 = 50.0;
-const GATEWAY: &str = "
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: front}
-spec:
-  gatewayClassName: envoy
-  listeners: [{name: http, protocol: HTTP, port: 80}]
-";
 
 pub(crate) fn story(world: &World) -> Result<()> {
     world.install(Addition::Gateway)?;
     stack::installed(world)?;
     stack::restricted(world, NAMESPACE)?;
-    hello::apply(world, NAMESPACE, GATEWAY)?;
-    world.wait_for(NAMESPACE, "gateway/front", "Programmed")?;
+    let envoy = gateway::front(world, NAMESPACE)?;
     hello::apply(world, NAMESPACE, &member(world, STABLE, 75).to_string())?;
     world.wait_for(NAMESPACE, "llmisvc/stable", "Ready")?;
-    let load = Load::start(&entrance(world)?);
+    let load = Load::start(&entrance(world, envoy)?);
     let done = shares_move(world);
     let answers = load.finish();
     done?;
@@ -84,15 +75,8 @@ fn weigh(world: &World, service: &str, weight: u32) -> Result<()> {
 }
 
 /// The path that the members have in common, at the gateway's Envoy.
-fn entrance(world: &World) -> Result<Reach> {
-    let namespace = "envoy-gateway-system";
-    let labels = format!(
-        "gateway.envoyproxy.io/owning-gateway-name=front,\
-         gateway.envoyproxy.io/owning-gateway-namespace={NAMESPACE}"
-    );
-    let service = world.field(namespace, &["services", "-l", &labels], "{.items[*].metadata.name}")?;
-    let path = format!("/publishers/{NAMESPACE}/models/{MODEL}");
-    let entrance = world.reach(namespace, &service, 80)?.below(&path);
+fn entrance(world: &World, envoy: Reach) -> Result<Reach> {
+    let entrance = envoy.below(&format!("/publishers/{NAMESPACE}/models/{MODEL}"));
     world.eventually("the gateway carries the route", || {
         Ok((world.get(&entrance, "/v1/models")?.status == 200).then_some(()))
     })?;

@@ -4,17 +4,20 @@ use anyhow::Result;
 use llmd_e2e::provider::Addition;
 
 use crate::hello;
-use crate::world::World;
+use crate::world::{Reach, World};
 
+/// Namespace of Envoy Gateway and of every Envoy.
+pub(crate) const SYSTEM: &str = "envoy-gateway-system";
 const NAMESPACE: &str = "gateway";
-const ROUTE: &str = "
+const FRONT: &str = "
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: front}
 spec:
   gatewayClassName: envoy
   listeners: [{name: http, protocol: HTTP, port: 80}]
----
+";
+const ROUTE: &str = "
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: hello}
@@ -29,10 +32,8 @@ pub(crate) fn story(world: &World) -> Result<()> {
     world.install(Addition::Gateway)?;
     world.namespace(NAMESPACE)?;
     hello::serve(world, NAMESPACE)?;
+    let envoy = front(world, NAMESPACE)?;
     hello::apply(world, NAMESPACE, ROUTE)?;
-    world.wait_for(NAMESPACE, "gateway/front", "Programmed")?;
-    let (namespace, service) = proxy(world)?;
-    let envoy = world.reach(&namespace, &service, 80)?;
     world.eventually("the route answers", || {
         let reply = world.get(&envoy, "/hello/there")?;
         Ok((reply.status == 200 && reply.text().contains("/hello/there")).then_some(()))
@@ -42,14 +43,17 @@ pub(crate) fn story(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Namespace and name of the Service in front of the gateway's Envoy.
-fn proxy(world: &World) -> Result<(String, String)> {
-    let namespace = "envoy-gateway-system";
-    let labels = "gateway.envoyproxy.io/owning-gateway-name=front,\
-                  gateway.envoyproxy.io/owning-gateway-namespace=gateway";
+/// Makes the Gateway `front` of a namespace and waits for its Envoy.
+pub(crate) fn front(world: &World, namespace: &str) -> Result<Reach> {
+    hello::apply(world, namespace, FRONT)?;
+    world.wait_for(namespace, "gateway/front", "Programmed")?;
+    let labels = format!(
+        "gateway.envoyproxy.io/owning-gateway-name=front,\
+         gateway.envoyproxy.io/owning-gateway-namespace={namespace}"
+    );
     let name = world.eventually("the gateway has a Service", || {
-        let name = world.field(namespace, &["services", "-l", labels], "{.items[*].metadata.name}")?;
+        let name = world.field(SYSTEM, &["services", "-l", &labels], "{.items[*].metadata.name}")?;
         Ok((!name.is_empty()).then_some(name))
     })?;
-    Ok((namespace.to_owned(), name))
+    world.reach(SYSTEM, &name, 80)
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use llmd_e2e::provider::Addition;
+use llmd_e2e::provider::{self, Addition};
 use llmd_e2e::skip::skip;
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -53,6 +53,12 @@ pub(crate) fn install(world: &World) -> Result<()> {
         ensure!(left.is_empty(), "the page leaves behind {left}");
     }
     Ok(())
+}
+
+pub(crate) fn envoy_gateway(world: &World) -> Result<()> {
+    world.install(Addition::Gateway)?;
+    stack::installed(world)?;
+    page(world, "envoy-gateway", "gated")
 }
 
 /// Runs a page. What an earlier run left of its namespace goes first.
@@ -108,6 +114,9 @@ impl Shell {
         bash.env("KUBECONFIG", kubectl.kubeconfig());
         for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             bash.env(variable, kubectl.cache().join("helm"));
+        }
+        if let Ok(chart) = provider::chart(world.provider(), Addition::Gateway) {
+            bash.env("ENVOY_GATEWAY", chart);
         }
         bash.env("CHARTS", stack::charts()).env("REGISTRY", world.registry()).env("VERSION", world.tag());
         bash.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);

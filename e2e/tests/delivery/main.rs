@@ -17,6 +17,7 @@ mod install;
 mod load;
 mod lws;
 mod options;
+mod pools;
 mod refusals;
 mod report;
 mod rights;
@@ -50,7 +51,7 @@ struct Story {
 }
 
 /// In the order in which they are told.
-const STORIES: [Story; 24] = [
+const STORIES: [Story; 26] = [
     Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
     Story { name: "images", says: "each image starts under strict rules", tell: images::story },
     Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
@@ -63,6 +64,7 @@ const STORIES: [Story; 24] = [
         tell: guides::prefill_and_decode,
     },
     Story { name: "several-nodes", says: "the guide works as it stands", tell: guides::several_nodes },
+    Story { name: "envoy-gateway", says: "the guide works as it stands", tell: guides::envoy_gateway },
     Story { name: "serving", says: "answers are the model's, word by word", tell: serving::story },
     Story { name: "canary", says: "requests are shared by weight, and none is lost", tell: canary::story },
     Story { name: "scale", says: "engines come and go by number, and by a stop", tell: scale::story },
@@ -77,6 +79,7 @@ const STORIES: [Story; 24] = [
         says: "a router and its servers need no controller",
         tell: helm_test::charts_alone,
     },
+    Story { name: "pools", says: "a route to a pool works on plain Envoy Gateway", tell: pools::story },
     Story { name: "refusals", says: "wrong manifests are refused by name", tell: refusals::story },
     Story { name: "upgrade", says: "an upgrade costs no request", tell: upgrade::story },
     Story { name: "engine-dies", says: "an engine's death ends its streams alone", tell: faults::engine },

@@ -25,6 +25,9 @@ pub struct ExtensionArgs {
     /// DNS domain of Services.
     #[arg(long, default_value = "cluster.local")]
     pub cluster_domain: String,
+    /// Controller name of the GatewayClasses that Envoy Gateway serves; pools get a status for their Gateways.
+    #[arg(long, default_value = "gateway.envoyproxy.io/gatewayclass-controller")]
+    pub controller_name: String,
     /// File that says how to reach the API server; absent = KUBECONFIG, ~/.kube/config or the pod's service account.
     #[arg(long)]
     pub kubeconfig: Option<PathBuf>,

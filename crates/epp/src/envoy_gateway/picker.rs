@@ -1,115 +1,127 @@
-//! The endpoint picker of an InferencePool, as its cluster's metadata carries it.
+//! An endpoint picker and the cluster that reaches it.
 
-use envoy_types::pb::google::protobuf::value::Kind;
-use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
-use serde_json::Value as Json;
+use std::time::Duration;
 
-/// Where a pool's endpoint picker listens, and what happens when it does not answer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
+use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster};
+use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
+use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType;
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, Http2ProtocolOptions, KeepaliveSettings, SocketAddress, TransportSocket, address,
+};
+use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
+use envoy_types::pb::envoy::config::endpoint::v3::{
+    ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints,
+};
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{CommonTlsContext, UpstreamTlsContext};
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    ExplicitHttpConfig, UpstreamProtocolOptions,
+};
+use envoy_types::pb::google::protobuf::UInt32Value;
+use serde::{Deserialize, Serialize};
+
+use super::message::{duration, packed};
+
+/// Where an endpoint picker listens, and what happens when it does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Picker {
-    /// The pool's.
     pub namespace: String,
-    pub pool: String,
-    /// The Service's.
     pub service: String,
     pub port: u16,
-    pub fail_open: bool,
+    pub fails_open: bool,
 }
 
-/// An object that is no InferencePool of a served version, or one without a picker.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("InferencePool {namespace}/{pool} has no {field}")]
-pub(super) struct NoPicker {
-    namespace: String,
-    pool: String,
-    field: &'static str,
-}
-
-/// Where the picker listens when the pool does not say.
-const DEFAULT_PORT: u16 = 9002;
-/// Of the one that may be given to either version's reference.
-const FAIL_OPEN: &str = "FailOpen";
+/// How long a connection may take to come up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A picker whose node is gone says nothing more; requests that wait for it end after both.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests at the picker at a time. Each stays for as long as its answer is generated; Envoy's own bound of 1024
+/// is one for requests that end at once.
+const MAX_REQUESTS: u32 = 40_000;
 
 impl Picker {
-    /// Reads a pool of version v1 (`endpointPickerRef`) or v1alpha2 (`extensionRef`).
-    pub(super) fn of_pool(pool: &Json) -> Result<Self, NoPicker> {
-        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-        let (namespace, name) = (text(&pool["metadata"]["namespace"]), text(&pool["metadata"]["name"]));
-        let missing = |field| NoPicker { namespace: namespace.clone(), pool: name.clone(), field };
-        let spec = &pool["spec"];
-        let reference =
-            [&spec["endpointPickerRef"], &spec["extensionRef"]].into_iter().find(|it| it.is_object());
-        let reference = reference.ok_or_else(|| missing("spec.endpointPickerRef"))?;
-        let service = reference["name"].as_str().ok_or_else(|| missing("spec.endpointPickerRef.name"))?;
-        let port =
-            [&reference["port"]["number"], &reference["portNumber"]].into_iter().find_map(Json::as_u64);
-        let port = port.map_or(Some(DEFAULT_PORT), |it| u16::try_from(it).ok());
-        Ok(Self {
-            service: service.to_owned(),
-            port: port.ok_or_else(|| missing("valid spec.endpointPickerRef.port"))?,
-            fail_open: reference["failureMode"] == FAIL_OPEN,
-            namespace,
-            pool: name,
-        })
-    }
-
-    /// Name of the cluster that reaches the picker.
+    /// Name of its cluster.
     pub(super) fn cluster_name(&self) -> String {
-        format!("llmd-picker/{}/{}", self.namespace, self.pool)
+        format!("llmd-picker/{}/{}/{}", self.namespace, self.service, self.port)
     }
 
-    /// DNS name of the Service.
-    pub(super) fn host(&self, cluster_domain: &str) -> String {
-        format!("{}.{}.svc.{cluster_domain}", self.service, self.namespace)
+    /// The Service over HTTP/2 and TLS. Pickers make their own certificates, so none is verified.
+    pub(super) fn cluster(&self, cluster_domain: &str) -> Cluster {
+        let options_name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        let bound = Some(UInt32Value { value: MAX_REQUESTS });
+        let thresholds = Thresholds {
+            max_connections: bound,
+            max_pending_requests: bound,
+            max_requests: bound,
+            ..Thresholds::default()
+        };
+        Cluster {
+            name: self.cluster_name(),
+            load_assignment: Some(self.endpoint(cluster_domain)),
+            cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::StrictDns.into())),
+            connect_timeout: Some(duration(CONNECT_TIMEOUT)),
+            circuit_breakers: Some(CircuitBreakers {
+                thresholds: vec![thresholds],
+                ..CircuitBreakers::default()
+            }),
+            typed_extension_protocol_options: [(options_name.to_owned(), packed(options_name, &http2()))]
+                .into(),
+            transport_socket: Some(tls()),
+            ..Cluster::default()
+        }
+    }
+
+    fn endpoint(&self, cluster_domain: &str) -> ClusterLoadAssignment {
+        let address = SocketAddress {
+            address: format!("{}.{}.svc.{cluster_domain}", self.service, self.namespace),
+            port_specifier: Some(PortSpecifier::PortValue(self.port.into())),
+            ..SocketAddress::default()
+        };
+        let endpoint = Endpoint {
+            address: Some(Address { address: Some(address::Address::SocketAddress(address)) }),
+            ..Endpoint::default()
+        };
+        let endpoint =
+            LbEndpoint { host_identifier: Some(HostIdentifier::Endpoint(endpoint)), ..LbEndpoint::default() };
+        let locality = LocalityLbEndpoints { lb_endpoints: vec![endpoint], ..LocalityLbEndpoints::default() };
+        ClusterLoadAssignment {
+            cluster_name: self.cluster_name(),
+            endpoints: vec![locality],
+            ..ClusterLoadAssignment::default()
+        }
     }
 }
 
-/// Pickers as metadata.
-pub(super) fn to_metadata(pickers: &[Picker]) -> Struct {
-    let text = |it: &str| Value { kind: Some(Kind::StringValue(it.to_owned())) };
-    let values = pickers.iter().map(|it| {
-        let fields = [
-            ("namespace", text(&it.namespace)),
-            ("pool", text(&it.pool)),
-            ("service", text(&it.service)),
-            ("port", Value { kind: Some(Kind::NumberValue(f64::from(it.port))) }),
-            ("failOpen", Value { kind: Some(Kind::BoolValue(it.fail_open)) }),
-        ];
-        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Value { kind: Some(Kind::StructValue(Struct { fields })) }
-    });
-    let list = Kind::ListValue(ListValue { values: values.collect() });
-    Struct { fields: [(PICKERS.to_owned(), Value { kind: Some(list) })].into() }
+fn http2() -> HttpProtocolOptions {
+    let keepalive = KeepaliveSettings {
+        interval: Some(duration(PING_INTERVAL)),
+        timeout: Some(duration(PING_TIMEOUT)),
+        ..KeepaliveSettings::default()
+    };
+    let http2 =
+        Http2ProtocolOptions { connection_keepalive: Some(keepalive), ..Http2ProtocolOptions::default() };
+    let explicit = ExplicitHttpConfig { protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(http2)) };
+    HttpProtocolOptions {
+        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)),
+        ..HttpProtocolOptions::default()
+    }
 }
 
-/// What [`to_metadata`] wrote; empty for other metadata.
-pub(super) fn from_metadata(metadata: &Struct) -> Vec<Picker> {
-    let Some(Kind::ListValue(list)) = metadata.fields.get(PICKERS).and_then(|it| it.kind.as_ref()) else {
-        return Vec::new();
+fn tls() -> TransportSocket {
+    let context = UpstreamTlsContext {
+        common_tls_context: Some(CommonTlsContext {
+            alpn_protocols: vec!["h2".to_owned()],
+            ..CommonTlsContext::default()
+        }),
+        ..UpstreamTlsContext::default()
     };
-    list.values.iter().filter_map(read).collect()
-}
-
-const PICKERS: &str = "pickers";
-
-fn read(value: &Value) -> Option<Picker> {
-    let Kind::StructValue(entry) = value.kind.as_ref()? else { return None };
-    let kind = |name: &str| entry.fields.get(name).and_then(|it| it.kind.as_ref());
-    let text = |name: &str| match kind(name) {
-        Some(Kind::StringValue(it)) => Some(it.clone()),
-        _ => None,
-    };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a port")]
-    let port = match kind("port")? {
-        Kind::NumberValue(it) => *it as u16,
-        _ => return None,
-    };
-    let fail_open = matches!(kind("failOpen"), Some(Kind::BoolValue(true)));
-    Some(Picker {
-        namespace: text("namespace")?,
-        pool: text("pool")?,
-        service: text("service")?,
-        port,
-        fail_open,
-    })
+    let context = packed("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", &context);
+    TransportSocket {
+        name: "envoy.transport_sockets.tls".to_owned(),
+        config_type: Some(ConfigType::TypedConfig(context)),
+    }
 }

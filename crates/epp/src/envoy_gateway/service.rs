@@ -14,10 +14,10 @@ use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Code, Request, Response, Status};
 use tower_service::Service;
 
-use super::picker::{NoPicker, Picker};
-use super::routes::RouteWeights;
+use super::pool::Pool;
+use super::rules::{RouteReader, RuleError};
 use super::wire::{self, Malformed, put};
-use super::{cluster, translation};
+use super::{cluster, plan, translation};
 
 const POST_CLUSTER_MODIFY: &str = "/envoygateway.extension.EnvoyGatewayExtension/PostClusterModify";
 const POST_TRANSLATE_MODIFY: &str = "/envoygateway.extension.EnvoyGatewayExtension/PostTranslateModify";
@@ -28,7 +28,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// Answers Envoy Gateway. Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct ExtensionServer {
-    routes: RouteWeights,
+    routes: RouteReader,
     cluster_domain: String,
 }
 
@@ -37,47 +37,46 @@ pub struct ExtensionServer {
 enum HookError {
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    #[error(transparent)]
-    Pool(#[from] NoPicker),
     #[error("the pool is no JSON")]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
-    Route(#[from] super::routes::RouteError),
+    Rule(#[from] RuleError),
 }
 
 impl From<HookError> for Status {
     fn from(error: HookError) -> Self {
         tracing::warn!(error = &error as &dyn std::error::Error, "a hook of Envoy Gateway fails");
         let code = match &error {
-            HookError::Route(_) => Code::Unavailable,
-            HookError::Malformed(_) | HookError::Pool(_) | HookError::Json(_) => Code::InvalidArgument,
+            HookError::Rule(_) => Code::Unavailable,
+            HookError::Malformed(_) | HookError::Json(_) => Code::InvalidArgument,
         };
         Self::new(code, error.to_string())
     }
 }
 
 impl ExtensionServer {
-    /// A server that looks up weights with `routes`; `cluster_domain` ends the names of Services.
+    /// A server that looks up rules with `routes`; `cluster_domain` ends the names of Services.
     #[must_use]
-    pub const fn new(routes: RouteWeights, cluster_domain: String) -> Self {
+    pub const fn new(routes: RouteReader, cluster_domain: String) -> Self {
         Self { routes, cluster_domain }
     }
 
-    async fn post_cluster_modify(&self, request: &[u8]) -> Result<Vec<u8>, HookError> {
-        let pickers = pickers(request)?;
-        tracing::debug!(?pickers, "a cluster of pools");
-        let mut response = Vec::new();
-        for field in wire::fields(request)?.iter().filter(|it| it.number == number::CLUSTER) {
-            put(number::CLUSTER, &cluster::of_pools(field.value, &pickers)?, &mut response);
-        }
-        Ok(response)
-    }
-
     async fn post_translate_modify(&self, request: &[u8]) -> Result<Vec<u8>, HookError> {
-        let pools = translation::pools(request)?;
-        let weights = self.routes.of(&pools).await?;
-        Ok(translation::respond(request, &pools, &weights, &self.cluster_domain)?)
+        let noted = translation::noted(request)?;
+        let rules = self.routes.rules(plan::routes(&noted)).await?;
+        let plans = plan::plans(&noted, &rules);
+        tracing::debug!(?plans, "clusters of pools");
+        Ok(translation::respond(request, &plans, &self.cluster_domain)?)
     }
+}
+
+fn post_cluster_modify(request: &[u8]) -> Result<Vec<u8>, HookError> {
+    let pools = pools(request)?;
+    let mut response = Vec::new();
+    for field in wire::fields(request)?.iter().filter(|it| it.number == number::CLUSTER) {
+        put(number::CLUSTER, &cluster::note(field.value, &pools), &mut response);
+    }
+    Ok(response)
 }
 
 /// Numbers of `PostClusterModifyRequest` and what is in it.
@@ -88,16 +87,16 @@ mod number {
     pub(super) const JSON: usize = 1;
 }
 
-/// The pickers of the pools that a cluster stands for.
-fn pickers(request: &[u8]) -> Result<Vec<Picker>, HookError> {
-    let mut pickers = Vec::new();
+/// The pools among the backends that a cluster stands for.
+fn pools(request: &[u8]) -> Result<Vec<Pool>, HookError> {
+    let mut pools = Vec::new();
     for context in wire::fields(request)?.iter().filter(|it| it.number == number::CONTEXT) {
         for resource in wire::fields(context.value)?.iter().filter(|it| it.number == number::RESOURCES) {
-            let pool = serde_json::from_str(wire::text(resource.value, number::JSON)?)?;
-            pickers.push(Picker::of_pool(&pool)?);
+            let object = serde_json::from_str(wire::text(resource.value, number::JSON)?)?;
+            pools.push(Pool::of_object(&object));
         }
     }
-    Ok(pickers)
+    Ok(pools)
 }
 
 /// One of the hooks.
@@ -119,7 +118,7 @@ impl UnaryService<Vec<u8>> for Call {
         Box::pin(async move {
             let request = request.into_inner();
             let response = match hook {
-                Hook::Cluster => server.post_cluster_modify(&request).await?,
+                Hook::Cluster => post_cluster_modify(&request)?,
                 Hook::Translate => server.post_translate_modify(&request).await?,
             };
             Ok(Response::new(response))

@@ -1,14 +1,13 @@
-//! The whole configuration once more before Envoy gets it: who is asked for an endpoint, and by which route.
+//! The whole configuration once more before Envoy gets it: which clusters lead to pools, and by which route whose
+//! picker is asked.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use envoy_types::pb::envoy::config::route::v3::WeightedCluster;
-use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
-use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::google::protobuf::{Any, UInt32Value};
 use prost::Message as _;
 
 use super::picker::Picker;
-use super::routes::Weights;
+use super::plan::{Noted, Plan, Plans, pickers};
+use super::pool::Pool;
+use super::rules::Origin;
 use super::wire::{self, Malformed, edit_each, fields, put};
 use super::{cluster, filter};
 
@@ -31,6 +30,7 @@ mod number {
     pub(super) mod route {
         pub(in super::super) const ACTION: usize = 2;
         pub(in super::super) const FILTER_CONFIG: usize = 13;
+        pub(in super::super) const NAME: usize = 14;
     }
     pub(super) mod action {
         pub(in super::super) const CLUSTER: usize = 1;
@@ -39,6 +39,7 @@ mod number {
     pub(super) mod weighted {
         pub(in super::super) const CLUSTERS: usize = 1;
         pub(in super::super) const NAME: usize = 1;
+        pub(in super::super) const WEIGHT: usize = 2;
         pub(in super::super) const FILTER_CONFIG: usize = 10;
     }
     pub(super) mod listener {
@@ -50,56 +51,61 @@ mod number {
     pub(super) const ANY_VALUE: usize = 2;
 }
 
-/// Pickers by the name of their cluster.
-pub(super) type Pools = BTreeMap<String, Vec<Picker>>;
-
-/// The pools among the clusters of a request.
-pub(super) fn pools(request: &[u8]) -> Result<Pools, Malformed> {
-    let mut pools = Pools::new();
+/// The pools that are noted in the clusters of a request.
+pub(super) fn noted(request: &[u8]) -> Result<Noted, Malformed> {
+    let mut noted = Noted::new();
     for field in fields(request)?.iter().filter(|it| it.number == number::request::CLUSTERS) {
-        let (name, pickers) = cluster::pickers(field.value)?;
-        if !pickers.is_empty() {
-            pools.insert(name.to_owned(), pickers);
+        let (name, pools) = cluster::noted(field.value)?;
+        if !pools.is_empty() {
+            noted.insert(name.to_owned(), pools);
         }
     }
-    Ok(pools)
+    Ok(noted)
 }
 
-/// The response to a request with those pools. `weights` holds those of clusters with several of them.
-pub(super) fn respond(
-    request: &[u8],
-    pools: &Pools,
-    weights: &Weights,
-    cluster_domain: &str,
-) -> Result<Vec<u8>, Malformed> {
-    let pickers: BTreeSet<&Picker> = pools.values().flatten().collect();
+/// The response to a request with those plans.
+pub(super) fn respond(request: &[u8], plans: &Plans, cluster_domain: &str) -> Result<Vec<u8>, Malformed> {
+    let pickers = pickers(plans);
+    let any_picker = pickers.values().next().copied();
     let mut response = Vec::with_capacity(request.len());
     for field in fields(request)? {
         match field.number {
-            number::request::CLUSTERS => put(number::response::CLUSTERS, field.value, &mut response),
+            number::request::CLUSTERS => clusters(field.value, plans, &mut response)?,
             number::request::SECRETS => put(number::response::SECRETS, field.value, &mut response),
+            number::request::LISTENERS if plans.is_empty() => {
+                put(number::response::LISTENERS, field.value, &mut response);
+            }
             number::request::LISTENERS => {
-                let listener = match pickers.first() {
-                    Some(picker) => listener(field.value, picker)?,
-                    None => field.value.to_vec(),
-                };
-                put(number::response::LISTENERS, &listener, &mut response);
+                put(number::response::LISTENERS, &listener(field.value, any_picker)?, &mut response);
             }
             number::request::ROUTES => {
-                put(number::response::ROUTES, &routes(field.value, pools, weights)?, &mut response);
+                put(number::response::ROUTES, &routes(field.value, plans)?, &mut response);
             }
             _ => {}
         }
     }
-    for picker in pickers {
-        let cluster = filter::cluster(picker, cluster_domain).encode_to_vec();
-        put(number::response::CLUSTERS, &cluster, &mut response);
+    for picker in pickers.values() {
+        put(number::response::CLUSTERS, &picker.cluster(cluster_domain).encode_to_vec(), &mut response);
     }
     Ok(response)
 }
 
-/// Adds the filters of the picker to every HTTP connection manager of a listener.
-fn listener(listener: &[u8], any_picker: &Picker) -> Result<Vec<u8>, Malformed> {
+/// A cluster, made into one of pools where it is theirs alone, and beside it where it is not.
+fn clusters(original: &[u8], plans: &Plans, response: &mut Vec<u8>) -> Result<(), Malformed> {
+    let (name, _) = cluster::noted(original)?;
+    let plan = plans.get(name);
+    let of_pools = plan.and_then(|it| it.cluster_of_pools(name));
+    if of_pools.as_deref() != Some(name) {
+        put(number::response::CLUSTERS, original, response);
+    }
+    if let Some(of_pools) = of_pools {
+        put(number::response::CLUSTERS, &cluster::of_pools(original, &of_pools)?, response);
+    }
+    Ok(())
+}
+
+/// Has every HTTP connection manager of a listener drop the picker's header and able to ask one.
+fn listener(listener: &[u8], any_picker: Option<&Picker>) -> Result<Vec<u8>, Malformed> {
     use number::listener::{DEFAULT_FILTER_CHAIN, FILTER_CHAINS, FILTERS, TYPED_CONFIG};
     let chain = |chain: &[u8]| {
         edit_each(chain, FILTERS, |filter| {
@@ -116,59 +122,74 @@ fn listener(listener: &[u8], any_picker: &Picker) -> Result<Vec<u8>, Malformed> 
     edit_each(&listener, DEFAULT_FILTER_CHAIN, chain)
 }
 
-/// Sends the routes of a route configuration to the pickers of their pools.
-fn routes(configuration: &[u8], pools: &Pools, weights: &Weights) -> Result<Vec<u8>, Malformed> {
+/// Has the routes of a route configuration ask the pickers of their pools.
+fn routes(configuration: &[u8], plans: &Plans) -> Result<Vec<u8>, Malformed> {
     edit_each(configuration, number::VIRTUAL_HOSTS, |host| {
-        edit_each(host, number::ROUTES_OF_HOST, |it| route(it, pools, weights))
+        edit_each(host, number::ROUTES_OF_HOST, |it| route(it, plans))
     })
 }
 
-fn route(route: &[u8], pools: &Pools, weights: &Weights) -> Result<Vec<u8>, Malformed> {
+fn route(route: &[u8], plans: &Plans) -> Result<Vec<u8>, Malformed> {
     let action = fields(route)?.into_iter().rev().find(|it| it.number == number::route::ACTION);
     let Some(action) = action else { return Ok(route.to_vec()) };
     let name = wire::text(action.value, number::action::CLUSTER)?;
-    match pools.get(name).map(Vec::as_slice) {
-        // Envoy Gateway splits a rule of unlike backends into weighted clusters.
-        None => edit_each(route, number::route::ACTION, |it| weighted(it, pools)),
-        Some([picker]) => {
-            let mut edited = route.to_vec();
-            put(number::route::FILTER_CONFIG, &filter::of_route(picker).encode_to_vec(), &mut edited);
-            Ok(edited)
-        }
-        Some(pickers) => edit_each(route, number::route::ACTION, |action| {
-            let split = split(name, pickers, weights.get(name).map_or(&[], Vec::as_slice));
-            let mut action = wire::without(action, &[number::action::CLUSTER])?;
-            put(number::action::WEIGHTED_CLUSTERS, &split.encode_to_vec(), &mut action);
-            Ok(action)
-        }),
+    let Some(plan) = plans.get(name) else {
+        let rule = Origin::of_name(wire::text(route, number::route::NAME)?);
+        return edit_each(route, number::route::ACTION, |it| add_missing(it, rule.as_ref(), plans));
+    };
+    if let Some(pool) = plan.only_pool() {
+        let mut edited = route.to_vec();
+        put_filter(number::route::FILTER_CONFIG, pool, &mut edited);
+        return Ok(edited);
+    }
+    edit_each(route, number::route::ACTION, |action| {
+        let mut edited = wire::without(action, &[number::action::CLUSTER])?;
+        put(number::action::WEIGHTED_CLUSTERS, &split(name, plan), &mut edited);
+        Ok(edited)
+    })
+}
+
+/// The shares of the backends behind one cluster, as a `WeightedCluster`.
+fn split(cluster: &str, plan: &Plan) -> Vec<u8> {
+    let mut split = Vec::new();
+    if plan.others > 0 {
+        put(number::weighted::CLUSTERS, &share(cluster, plan.others, None), &mut split);
+    }
+    put_shares(cluster, plan, &mut split);
+    split
+}
+
+fn put_shares(cluster: &str, plan: &Plan, weighted: &mut Vec<u8>) {
+    let Some(of_pools) = plan.cluster_of_pools(cluster) else { return };
+    for (pool, weight) in &plan.shares {
+        put(number::weighted::CLUSTERS, &share(&of_pools, *weight, Some(pool)), weighted);
     }
 }
 
-/// The shares of several pools behind one cluster; a pool without a known weight has 1, as Gateway API says.
-fn split(cluster: &str, pickers: &[Picker], weights: &[u32]) -> WeightedCluster {
-    let weights = weights.iter().copied().chain(std::iter::repeat(1));
-    let clusters = pickers.iter().zip(weights).map(|(picker, weight)| {
-        let filter::FilterConfig { name, config } = filter::of_route(picker);
-        ClusterWeight {
-            name: cluster.to_owned(),
-            weight: Some(envoy_types::pb::google::protobuf::UInt32Value { value: weight }),
-            typed_per_filter_config: [(name, config)].into(),
-            ..ClusterWeight::default()
-        }
-    });
-    WeightedCluster { clusters: clusters.collect(), ..WeightedCluster::default() }
+/// A `ClusterWeight`.
+fn share(cluster: &str, weight: u32, pool: Option<&Pool>) -> Vec<u8> {
+    let mut share = Vec::new();
+    put(number::weighted::NAME, cluster.as_bytes(), &mut share);
+    put(number::weighted::WEIGHT, &UInt32Value { value: weight }.encode_to_vec(), &mut share);
+    if let Some(pool) = pool {
+        put_filter(number::weighted::FILTER_CONFIG, pool, &mut share);
+    }
+    share
 }
 
-/// Gives the pickers to those weighted clusters that are a pool's.
-fn weighted(action: &[u8], pools: &Pools) -> Result<Vec<u8>, Malformed> {
+fn put_filter(number: usize, pool: &Pool, out: &mut Vec<u8>) {
+    if let Some(picker) = &pool.picker {
+        put(number, &filter::of_route(picker).encode_to_vec(), out);
+    }
+}
+
+/// A rule with a backend that is amiss has weighted clusters, among which Envoy Gateway counts no pool: it takes a
+/// backend without endpoints of its own for one that is not there.
+fn add_missing(action: &[u8], rule: Option<&Origin>, plans: &Plans) -> Result<Vec<u8>, Malformed> {
     edit_each(action, number::action::WEIGHTED_CLUSTERS, |weighted| {
-        edit_each(weighted, number::weighted::CLUSTERS, |cluster| {
-            let name = wire::text(cluster, number::weighted::NAME)?;
-            let mut edited = cluster.to_vec();
-            if let Some(picker) = pools.get(name).and_then(|it| it.first()) {
-                put(number::weighted::FILTER_CONFIG, &filter::of_route(picker).encode_to_vec(), &mut edited);
-            }
-            Ok(edited)
-        })
+        let mut edited = weighted.to_vec();
+        let missing = plans.iter().filter(|(_, it)| rule.is_some() && it.alone_in.as_ref() == rule);
+        missing.for_each(|(cluster, plan)| put_shares(cluster, plan, &mut edited));
+        Ok(edited)
     })
 }

@@ -1,4 +1,4 @@
-//! The process in its other role: hooks of Envoy Gateway and gRPC health on one port.
+//! The process in its other role: hooks of Envoy Gateway and gRPC health on one port, and the status of pools.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use super::health::{Health, Names};
 use super::listeners::{ListenError, bind};
 use super::spawn_grpc;
 use crate::args::ExtensionArgs;
-use crate::envoy_gateway::{ExtensionServer, RouteWeights};
+use crate::envoy_gateway::{ExtensionServer, Reporter, RouteReader};
 
 /// Why the role cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +38,14 @@ pub async fn start_extension(
     readiness: &Readiness,
     shutdown: &Shutdown,
 ) -> Result<SocketAddr, ExtensionError> {
-    let routes = RouteWeights::new(client(args.kubeconfig.as_deref()).await?);
+    let client = client(args.kubeconfig.as_deref()).await?;
     let listener = bind("hooks of Envoy Gateway", "--port", args.host, args.port).await?;
     let address = listener.local_addr().map_err(ExtensionError::Address)?;
-    let hooks = ExtensionServer::new(routes, args.cluster_domain.clone());
+    let hooks = ExtensionServer::new(RouteReader::new(client.clone()), args.cluster_domain.clone());
     let health = HealthServer::new(Health::new(readiness.clone(), Names::Any));
     spawn_grpc(listener, Routes::new(hooks).add_service(health), None, shutdown);
+    let reporter = Reporter::new(client, args.controller_name.clone());
+    shutdown.spawn(reporter.follow(shutdown.draining().clone()));
     tracing::info!(%address, "hooks of Envoy Gateway are served");
     Ok(address)
 }
