@@ -7,8 +7,8 @@
 //!    between the two questions.
 //! 2. For the whole configuration ([`translation`]): those clusters go where the header of the endpoint picker says,
 //!    their routes get the endpoint picker of their pool as an external processor, and every listener drops the header
-//!    when a client sends it. Which backends a rule has, and their weights, is looked up ([`rules`], [`plan`]): Envoy
-//!    Gateway tells only pools.
+//!    when a client sends it. Which backends a rule has, and their weights, is looked up ([`rules`], [`plan`]), since
+//!    Envoy Gateway tells only pools; and so is whether a picker speaks TLS ([`services`]).
 //!
 //! Messages are edited field by field ([`wire`]): what this program does not know passes through unchanged, however
 //! much newer Envoy Gateway is. [`service`] is the gRPC around it. [`status`] writes the status of pools, which Envoy
@@ -24,12 +24,12 @@ mod plan;
 mod pool;
 mod rules;
 mod service;
+mod services;
 mod status;
 #[cfg(test)]
 mod tests;
 mod translation;
 mod wire;
 
-pub use rules::RouteReader;
 pub use service::ExtensionServer;
 pub use status::Reporter;

@@ -49,8 +49,8 @@ impl Picker {
         format!("llmd-picker/{}/{}/{}", self.namespace, self.service, self.port)
     }
 
-    /// The Service over HTTP/2 and TLS. Pickers make their own certificates, so none is verified.
-    pub(super) fn cluster(&self, cluster_domain: &str) -> Cluster {
+    /// The Service over HTTP/2, in clear text or with TLS. Pickers make their own certificates, so none is verified.
+    pub(super) fn cluster(&self, is_clear_text: bool, cluster_domain: &str) -> Cluster {
         let options_name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
         let bound = Some(UInt32Value { value: MAX_REQUESTS });
         let thresholds = Thresholds {
@@ -70,7 +70,7 @@ impl Picker {
             }),
             typed_extension_protocol_options: [(options_name.to_owned(), packed(options_name, &http2()))]
                 .into(),
-            transport_socket: Some(tls()),
+            transport_socket: (!is_clear_text).then(tls),
             ..Cluster::default()
         }
     }

@@ -93,44 +93,30 @@ pub(super) enum RuleError {
     Deadline,
 }
 
-/// Reads HTTPRoutes.
-#[derive(Clone)]
-pub struct RouteReader {
-    client: Client,
+/// The rules of those routes; one that is gone has none.
+pub(super) async fn read(
+    client: &Client,
+    routes: impl Iterator<Item = RouteKey>,
+) -> Result<Rules, RuleError> {
+    let read = stream::iter(routes).map(|key| async move {
+        let route = tokio::time::timeout(DEADLINE, read_one(client, &key)).await;
+        Ok::<_, RuleError>(route.map_err(|_| RuleError::Deadline)??.map(|it| (key, it)))
+    });
+    let read: Vec<_> = read.buffer_unordered(N_READS).try_collect().await?;
+    Ok(read.into_iter().flatten().collect())
 }
 
-impl std::fmt::Debug for RouteReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RouteReader")
-    }
-}
-
-impl RouteReader {
-    /// Reads with the rights of `client`: `get` of HTTPRoutes.
-    #[must_use]
-    pub const fn new(client: Client) -> Self {
-        Self { client }
-    }
-
-    /// The rules of those routes; one that is gone has none.
-    pub(super) async fn rules(&self, routes: impl Iterator<Item = RouteKey>) -> Result<Rules, RuleError> {
-        let read = stream::iter(routes).map(|key| async move {
-            let route = tokio::time::timeout(DEADLINE, self.read(&key)).await;
-            Ok::<_, RuleError>(route.map_err(|_| RuleError::Deadline)??.map(|it| (key, it)))
-        });
-        let read: Vec<_> = read.buffer_unordered(N_READS).try_collect().await?;
-        Ok(read.into_iter().flatten().collect())
-    }
-
-    async fn read(&self, (namespace, name): &RouteKey) -> Result<Option<Vec<Vec<Backend>>>, RuleError> {
-        let routes: Api<HTTPRoute> = Api::namespaced(self.client.clone(), namespace);
-        let route = routes.get_opt(name).await.map_err(|source| RuleError::Read {
-            namespace: namespace.clone(),
-            name: name.clone(),
-            source: Box::new(source),
-        })?;
-        Ok(route.map(|it| backends(&it, namespace)))
-    }
+async fn read_one(
+    client: &Client,
+    (namespace, name): &RouteKey,
+) -> Result<Option<Vec<Vec<Backend>>>, RuleError> {
+    let routes: Api<HTTPRoute> = Api::namespaced(client.clone(), namespace);
+    let route = routes.get_opt(name).await.map_err(|source| RuleError::Read {
+        namespace: namespace.clone(),
+        name: name.clone(),
+        source: Box::new(source),
+    })?;
+    Ok(route.map(|it| backends(&it, namespace)))
 }
 
 fn backends(route: &HTTPRoute, namespace: &str) -> Vec<Vec<Backend>> {

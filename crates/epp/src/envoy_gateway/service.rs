@@ -3,19 +3,23 @@
 //! Requests and responses stay bytes here, so a hand-written codec passes them on; the rest is tonic's.
 
 use std::convert::Infallible;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut};
+use kube::Client;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Code, Request, Response, Status};
 use tower_service::Service;
 
+use super::picker::Picker;
 use super::pool::Pool;
-use super::rules::{RouteReader, RuleError};
+use super::rules::{self, RuleError};
+use super::services::{self, ServiceError};
 use super::wire::{self, Malformed, put};
 use super::{cluster, plan, translation};
 
@@ -26,10 +30,18 @@ const POST_TRANSLATE_MODIFY: &str = "/envoygateway.extension.EnvoyGatewayExtensi
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// Answers Envoy Gateway. Clones are cheap.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ExtensionServer {
-    routes: RouteReader,
+    client: Client,
     cluster_domain: String,
+}
+
+impl Debug for ExtensionServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExtensionServer")
+            .field("cluster_domain", &self.cluster_domain)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a hook fails. Envoy Gateway then keeps the configuration it had.
@@ -41,13 +53,15 @@ enum HookError {
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Rule(#[from] RuleError),
+    #[error(transparent)]
+    Service(#[from] ServiceError),
 }
 
 impl From<HookError> for Status {
     fn from(error: HookError) -> Self {
         tracing::warn!(error = &error as &dyn std::error::Error, "a hook of Envoy Gateway fails");
         let code = match &error {
-            HookError::Rule(_) => Code::Unavailable,
+            HookError::Rule(_) | HookError::Service(_) => Code::Unavailable,
             HookError::Malformed(_) | HookError::Json(_) => Code::InvalidArgument,
         };
         Self::new(code, error.to_string())
@@ -55,18 +69,21 @@ impl From<HookError> for Status {
 }
 
 impl ExtensionServer {
-    /// A server that looks up rules with `routes`; `cluster_domain` ends the names of Services.
+    /// A server that looks things up with the rights of `client`: `get` of HTTPRoutes and Services. `cluster_domain`
+    /// ends the names of Services.
     #[must_use]
-    pub const fn new(routes: RouteReader, cluster_domain: String) -> Self {
-        Self { routes, cluster_domain }
+    pub const fn new(client: Client, cluster_domain: String) -> Self {
+        Self { client, cluster_domain }
     }
 
     async fn post_translate_modify(&self, request: &[u8]) -> Result<Vec<u8>, HookError> {
         let noted = translation::noted(request)?;
-        let rules = self.routes.rules(plan::routes(&noted)).await?;
+        let rules = rules::read(&self.client, plan::routes(&noted)).await?;
         let plans = plan::plans(&noted, &rules);
-        tracing::debug!(?plans, "clusters of pools");
-        Ok(translation::respond(request, &plans, &self.cluster_domain)?)
+        let pickers: Vec<Picker> = plan::pickers(&plans).into_values().cloned().collect();
+        let clear_text = services::clear_text(&self.client, pickers.into_iter()).await?;
+        tracing::debug!(?plans, ?clear_text, "clusters of pools");
+        Ok(translation::respond(request, &plans, &clear_text, &self.cluster_domain)?)
     }
 }
 

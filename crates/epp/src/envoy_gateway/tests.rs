@@ -27,6 +27,7 @@ use serde_json::json;
 use super::plan::plans;
 use super::pool::Pool;
 use super::rules::{Backend, Rules};
+use super::services::ClearText;
 use super::wire::put;
 use super::{cluster, filter as filters, translation};
 
@@ -123,7 +124,9 @@ struct Answer {
 
 fn answer(request: &[u8], rules: &Rules) -> Answer {
     let noted = translation::noted(request).expect("a request");
-    let bytes = translation::respond(request, &plans(&noted, rules), "cluster.local").expect("a request");
+    let clear_text = ClearText::from(["llmd-picker/team/green-epp/9002".to_owned()]);
+    let bytes = translation::respond(request, &plans(&noted, rules), &clear_text, "cluster.local");
+    let bytes = bytes.expect("a request");
     Answer::decode(&bytes[..]).expect("a response")
 }
 
@@ -239,6 +242,8 @@ fn several_pools_behind_a_rule_share_it_by_weight() {
     let answer = answer(&request, &rules(&[(GROUP, "blue", 95), (GROUP, "green", 5)]));
     let picker = |name: &str| Some(format!("llmd-picker/team/{name}-epp/9002"));
     assert_eq!(answer.shares(), [(CLUSTER, 95, picker("blue")), (CLUSTER, 5, picker("green"))]);
+    let is_secure: Vec<bool> = answer.clusters[1..].iter().map(|it| it.transport_socket.is_some()).collect();
+    assert_eq!(is_secure, [true, false], "green's Service says that it speaks in clear text");
 }
 
 #[test]

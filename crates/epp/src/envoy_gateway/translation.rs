@@ -8,6 +8,7 @@ use super::picker::Picker;
 use super::plan::{Noted, Plan, Plans, pickers};
 use super::pool::Pool;
 use super::rules::Origin;
+use super::services::ClearText;
 use super::wire::{self, Malformed, edit_each, fields, put};
 use super::{cluster, filter};
 
@@ -63,8 +64,13 @@ pub(super) fn noted(request: &[u8]) -> Result<Noted, Malformed> {
     Ok(noted)
 }
 
-/// The response to a request with those plans.
-pub(super) fn respond(request: &[u8], plans: &Plans, cluster_domain: &str) -> Result<Vec<u8>, Malformed> {
+/// The response to a request with those plans. Clusters of pickers have TLS unless `clear_text` names them.
+pub(super) fn respond(
+    request: &[u8],
+    plans: &Plans,
+    clear_text: &ClearText,
+    cluster_domain: &str,
+) -> Result<Vec<u8>, Malformed> {
     let pickers = pickers(plans);
     let any_picker = pickers.values().next().copied();
     let mut response = Vec::with_capacity(request.len());
@@ -84,8 +90,9 @@ pub(super) fn respond(request: &[u8], plans: &Plans, cluster_domain: &str) -> Re
             _ => {}
         }
     }
-    for picker in pickers.values() {
-        put(number::response::CLUSTERS, &picker.cluster(cluster_domain).encode_to_vec(), &mut response);
+    for (name, picker) in &pickers {
+        let cluster = picker.cluster(clear_text.contains(name), cluster_domain);
+        put(number::response::CLUSTERS, &cluster.encode_to_vec(), &mut response);
     }
     Ok(response)
 }

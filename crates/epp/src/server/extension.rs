@@ -13,7 +13,7 @@ use super::health::{Health, Names};
 use super::listeners::{ListenError, bind};
 use super::spawn_grpc;
 use crate::args::ExtensionArgs;
-use crate::envoy_gateway::{ExtensionServer, Reporter, RouteReader};
+use crate::envoy_gateway::{ExtensionServer, Reporter};
 
 /// Why the role cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub async fn start_extension(
     let client = client(args.kubeconfig.as_deref()).await?;
     let listener = bind("hooks of Envoy Gateway", "--port", args.host, args.port).await?;
     let address = listener.local_addr().map_err(ExtensionError::Address)?;
-    let hooks = ExtensionServer::new(RouteReader::new(client.clone()), args.cluster_domain.clone());
+    let hooks = ExtensionServer::new(client.clone(), args.cluster_domain.clone());
     let health = HealthServer::new(Health::new(readiness.clone(), Names::Any));
     spawn_grpc(listener, Routes::new(hooks).add_service(health), None, shutdown);
     let reporter = Reporter::new(client, args.controller_name.clone());

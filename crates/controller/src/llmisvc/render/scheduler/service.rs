@@ -8,6 +8,7 @@ use llmd_api::meta::component;
 use llmd_api::serving::v1alpha2::SchedulerSpec;
 
 use crate::children::{Child, ChildKind};
+use crate::llmisvc::picker::{MAIN, command_line};
 use crate::llmisvc::service::Service;
 
 /// Names of the container ports that are published: picking, its health, the proxy, metrics, KV events.
@@ -37,6 +38,10 @@ pub(super) fn name(service: &Service, scheduler: &SchedulerSpec) -> String {
         .unwrap_or_else(|| service.names().scheduler_service())
 }
 
+/// Name of the container port that gateways ask.
+const PICKING: &str = "grpc";
+/// What Gateway API calls HTTP/2 without TLS: gateways expect TLS of endpoint pickers unless they are told.
+const CLEAR_TEXT: &str = "kubernetes.io/h2c";
 /// Name of the container port of the endpoint picker's own proxy.
 const PROXY: &str = "http";
 
@@ -49,6 +54,8 @@ pub(super) fn has_proxy(template: &PodSpec) -> bool {
 /// The published ports of all containers, sorted by name.
 fn ports(template: &PodSpec) -> Vec<ServicePort> {
     let declared = template.containers.iter().flat_map(|it| it.ports.iter().flatten());
+    let picker = template.containers.iter().find(|it| it.name == MAIN);
+    let is_clear_text = picker.is_some_and(|it| command_line::is_off(it, "secure-serving"));
     let published: BTreeMap<&str, &ContainerPort> = declared
         .filter_map(|port| Some((port.name.as_deref()?, port)))
         .filter(|(name, _)| PUBLISHED.contains(name))
@@ -59,6 +66,7 @@ fn ports(template: &PodSpec) -> Vec<ServicePort> {
             name: Some(name.to_owned()),
             port: port.container_port,
             target_port: Some(IntOrString::String(name.to_owned())),
+            app_protocol: (name == PICKING && is_clear_text).then(|| CLEAR_TEXT.to_owned()),
             protocol: Some(port.protocol.clone().unwrap_or_else(|| "TCP".to_owned())),
             ..ServicePort::default()
         })
