@@ -133,6 +133,8 @@ pub(super) fn of_route(picker: &Picker) -> FilterConfig {
 }
 
 fn grpc_service(picker: &Picker) -> GrpcService {
-    let envoy = EnvoyGrpc { cluster_name: picker.cluster_name(), ..EnvoyGrpc::default() };
+    // Envoy would take the cluster's name for one, which HTTP/2 servers refuse for its slashes.
+    let authority = picker.authority();
+    let envoy = EnvoyGrpc { cluster_name: picker.cluster_name(), authority, ..EnvoyGrpc::default() };
     GrpcService { target_specifier: Some(TargetSpecifier::EnvoyGrpc(envoy)), ..GrpcService::default() }
 }

@@ -49,6 +49,11 @@ impl Picker {
         format!("llmd-picker/{}/{}/{}", self.namespace, self.service, self.port)
     }
 
+    /// How requests name it.
+    pub(super) fn authority(&self) -> String {
+        format!("{}.{}:{}", self.service, self.namespace, self.port)
+    }
+
     /// The Service over HTTP/2, in clear text or with TLS. Pickers make their own certificates, so none is verified.
     pub(super) fn cluster(&self, is_clear_text: bool, cluster_domain: &str) -> Cluster {
         let options_name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";

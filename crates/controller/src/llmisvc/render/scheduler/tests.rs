@@ -72,6 +72,19 @@ fn the_objects_of_an_endpoint_picker() {
 }
 
 #[test]
+fn gateways_are_told_of_a_picker_without_tls() {
+    let protocol = |argument: &str| {
+        let mut service = plain();
+        *main_args(&mut service) = vec![argument.to_owned()];
+        let service = body(&service, ChildKind::Service).unwrap();
+        let ports = service["spec"]["ports"].as_array().unwrap();
+        ports.iter().find(|it| it["name"] == "grpc").unwrap()["appProtocol"].clone()
+    };
+    assert_eq!(protocol("--secure-serving=false"), "kubernetes.io/h2c");
+    assert_eq!(protocol("--secure-serving=true"), Value::Null);
+}
+
+#[test]
 fn a_foreign_pool_needs_no_endpoint_picker() {
     let mut service = plain();
     let reference = k8s_openapi::api::core::v1::LocalObjectReference { name: "theirs".to_owned() };
