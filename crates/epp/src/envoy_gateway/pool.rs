@@ -36,7 +36,7 @@ impl Pool {
 }
 
 fn picker(reference: &Json, namespace: &str) -> Option<Picker> {
-    if !reference["kind"].as_str().is_none_or(|it| it == "Service") {
+    if reference["kind"].as_str().is_some_and(|it| it != "Service") {
         return None;
     }
     let port = [&reference["port"]["number"], &reference["portNumber"]].into_iter().find_map(Json::as_u64);

@@ -89,7 +89,7 @@ impl Reporter {
             let pool = format!("{}/{}", report.namespace, report.name);
             match tokio::time::timeout(DEADLINE, self.write_one(&report)).await {
                 Ok(Ok(())) => {
-                    tracing::info!(pool, gateways = report.parents.len(), "a pool's status is written")
+                    tracing::info!(pool, gateways = report.parents.len(), "a pool's status is written");
                 }
                 // Somebody else was faster; the watch brings what they wrote.
                 Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {}

@@ -230,7 +230,7 @@ mod tests {
         json!({ "group": POOL_GROUP, "kind": "InferencePool", "name": "pool", "namespace": namespace })
     }
 
-    fn pool(picker: Value, parents: &[PoolParentStatus]) -> BTreeMap<String, PoolFacts> {
+    fn pool(picker: &Value, parents: &[PoolParentStatus]) -> BTreeMap<String, PoolFacts> {
         let pool = json!({
             "apiVersion": "inference.networking.k8s.io/v1", "kind": "InferencePool",
             "metadata": { "name": "pool", "namespace": "team", "generation": 3, "resourceVersion": "7" },
@@ -261,22 +261,23 @@ mod tests {
 
     #[test]
     fn a_pool_is_accepted_by_the_gateways_of_its_routes() {
-        let reports = all([route("True", "True", &pool_reference(None))], &pool(picker(), &[]));
+        let reports = all([route("True", "True", &pool_reference(None))], &pool(&picker(), &[]));
         assert_eq!(said(&reports[0]), ["front True=Accepted True=ResolvedRefs"]);
         assert_eq!(reports[0].resource_version.as_deref(), Some("7"));
 
         // What is written is what is wanted: nothing is written twice.
-        let again = all([route("True", "True", &pool_reference(None))], &pool(picker(), &reports[0].parents));
+        let again =
+            all([route("True", "True", &pool_reference(None))], &pool(&picker(), &reports[0].parents));
         assert_eq!(again, []);
     }
 
     #[test]
     fn what_keeps_a_pool_from_requests_is_said() {
-        let refused = all([route("False", "True", &pool_reference(None))], &pool(picker(), &[]));
+        let refused = all([route("False", "True", &pool_reference(None))], &pool(&picker(), &[]));
         assert_eq!(said(&refused[0]), ["front False=HTTPRouteNotAccepted True=ResolvedRefs"]);
-        let elsewhere = all([route("True", "False", &pool_reference(Some("other")))], &pool(picker(), &[]));
+        let elsewhere = all([route("True", "False", &pool_reference(Some("other")))], &pool(&picker(), &[]));
         assert_eq!(elsewhere, [], "no route leads to this pool");
-        let without = all([route("True", "True", &pool_reference(None))], &pool(Value::Null, &[]));
+        let without = all([route("True", "True", &pool_reference(None))], &pool(&Value::Null, &[]));
         assert_eq!(said(&without[0]), ["front False=EndpointPickerRefMissing False=InvalidExtensionRef"]);
     }
 
@@ -286,20 +287,23 @@ mod tests {
             controller_name: Some("example.com/other".into()),
             ..PoolParentStatus::default()
         };
-        let first = all([route("True", "True", &pool_reference(None))], &pool(picker(), &[foreign.clone()]));
+        let first = all(
+            [route("True", "True", &pool_reference(None))],
+            &pool(&picker(), std::slice::from_ref(&foreign)),
+        );
         assert_eq!(first[0].parents.len(), 2);
-        let gone = reports(CONTROLLER, &BTreeMap::new(), &pool(picker(), &first[0].parents));
+        let gone = reports(CONTROLLER, &BTreeMap::new(), &pool(&picker(), &first[0].parents));
         assert_eq!(gone[0].parents, [foreign]);
     }
 
     #[test]
     fn conditions_that_stay_keep_their_time() {
         let route = || route("True", "True", &pool_reference(None));
-        let mut first = all([route()], &pool(picker(), &[]))[0].parents.clone();
+        let mut first = all([route()], &pool(&picker(), &[]))[0].parents.clone();
         let then = Time("2026-01-01T00:00:00Z".parse().expect("a time"));
         first[0].conditions[0].last_transition_time = then.clone();
         first[0].conditions[0].observed_generation = Some(1);
-        let second = all([route()], &pool(picker(), &first));
+        let second = all([route()], &pool(&picker(), &first));
         assert_eq!(second[0].parents[0].conditions[0].last_transition_time, then);
     }
 }
