@@ -141,8 +141,9 @@ impl Workshop {
         Ok(flags.join(&OsString::from("\x1f")))
     }
 
-    /// The program `name` for `platform`, its symbols moved to `symbols`. A debugger that finds `NAME.debug` beside
-    /// the program, or is given it, shows functions and lines.
+    /// The program `name` for `platform`, its symbols moved to `symbols`. A debugger that is given `NAME.debug` shows
+    /// functions and lines. The program does not name the file: such a link holds a checksum of the symbols, in which
+    /// zig writes where it lies on this machine.
     ///
     /// # Errors
     /// When the program is not built or names a path of this machine.
@@ -151,13 +152,11 @@ impl Workshop {
         fs::create_dir_all(symbols).with_context(|| format!("cannot make {}", symbols.display()))?;
         let (debug, stripped) = (symbols.join(format!("{name}.debug")), symbols.join(name));
         run(self.objcopy().arg("--only-keep-debug").arg(&linked).arg(&debug))?;
-        let mut link = OsString::from("--add-gnu-debuglink=");
-        link.push(&debug);
-        run(self.objcopy().arg("--strip-all").arg(link).arg(&linked).arg(&stripped))?;
+        run(self.objcopy().arg("--strip-all").arg(&linked).arg(&stripped))?;
         let bytes = fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))?;
         fs::remove_file(&stripped)?;
         let home = cargo_home()?;
-        for private in [&self.root, &home] {
+        for private in [&self.root, &self.target, &home] {
             let path = private.as_os_str().as_encoded_bytes();
             let is_named = bytes.windows(path.len()).any(|it| it == path);
             ensure!(
