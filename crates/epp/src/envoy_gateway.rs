@@ -18,6 +18,7 @@
 
 mod cluster;
 mod filter;
+mod lookup;
 mod message;
 mod picker;
 mod plan;

@@ -66,6 +66,9 @@ fn configure(world: &World, values: &str) -> Result<()> {
     let upgrade = ["upgrade", "eg", &chart.display().to_string(), "--namespace", gateway::SYSTEM];
     let how = ["--reuse-values", "--values", &file, "--wait", "--timeout=180s"];
     helm(world.kubectl(), &[upgrade.as_slice(), how.as_slice()].concat())?;
+    // By itself it would take them only when its node has brought the new file.
+    let restart = ["-n", gateway::SYSTEM, "rollout", "restart", "deployment/envoy-gateway"];
+    world.kubectl().run(&restart)?;
     world.rolled_out(gateway::SYSTEM, "deployment/envoy-gateway")
 }
 

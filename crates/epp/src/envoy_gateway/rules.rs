@@ -8,17 +8,12 @@
 //! than Envoy Gateway's would stay wrong until something else changes.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
-use kube::api::Api;
 use llmd_api::gateway::{HTTPRoute, HttpBackendRef};
 
-/// How long the API server may take for a route.
-const DEADLINE: Duration = Duration::from_secs(2);
-/// Routes that are read at a time.
-const N_READS: usize = 16;
+use super::lookup::{self, LookupError, N_READS};
 
 /// Namespace and name of a route.
 pub(super) type RouteKey = (String, String);
@@ -77,46 +72,18 @@ impl Origin {
     }
 }
 
-/// Why rules are not known.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RuleError {
-    /// The API server did not give the route.
-    #[error("cannot read HTTPRoute {namespace}/{name}")]
-    Read {
-        namespace: String,
-        name: String,
-        #[source]
-        source: Box<kube::Error>,
-    },
-    /// It did not answer.
-    #[error("the API server does not answer within {DEADLINE:?}")]
-    Deadline,
-}
-
 /// The rules of those routes; one that is gone has none.
 pub(super) async fn read(
     client: &Client,
     routes: impl Iterator<Item = RouteKey>,
-) -> Result<Rules, RuleError> {
+) -> Result<Rules, LookupError> {
     let read = stream::iter(routes).map(|key| async move {
-        let route = tokio::time::timeout(DEADLINE, read_one(client, &key)).await;
-        Ok::<_, RuleError>(route.map_err(|_| RuleError::Deadline)??.map(|it| (key, it)))
+        let route = lookup::get::<HTTPRoute>(client, &key.0, &key.1).await?;
+        let rules = route.map(|it| backends(&it, &key.0));
+        Ok::<_, LookupError>(rules.map(|it| (key, it)))
     });
     let read: Vec<_> = read.buffer_unordered(N_READS).try_collect().await?;
     Ok(read.into_iter().flatten().collect())
-}
-
-async fn read_one(
-    client: &Client,
-    (namespace, name): &RouteKey,
-) -> Result<Option<Vec<Vec<Backend>>>, RuleError> {
-    let routes: Api<HTTPRoute> = Api::namespaced(client.clone(), namespace);
-    let route = routes.get_opt(name).await.map_err(|source| RuleError::Read {
-        namespace: namespace.clone(),
-        name: name.clone(),
-        source: Box::new(source),
-    })?;
-    Ok(route.map(|it| backends(&it, namespace)))
 }
 
 fn backends(route: &HTTPRoute, namespace: &str) -> Vec<Vec<Backend>> {

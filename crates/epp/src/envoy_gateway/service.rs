@@ -16,12 +16,11 @@ use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Code, Request, Response, Status};
 use tower_service::Service;
 
+use super::lookup::LookupError;
 use super::picker::Picker;
 use super::pool::Pool;
-use super::rules::{self, RuleError};
-use super::services::{self, ServiceError};
 use super::wire::{self, Malformed, put};
-use super::{cluster, plan, translation};
+use super::{cluster, plan, rules, services, translation};
 
 const POST_CLUSTER_MODIFY: &str = "/envoygateway.extension.EnvoyGatewayExtension/PostClusterModify";
 const POST_TRANSLATE_MODIFY: &str = "/envoygateway.extension.EnvoyGatewayExtension/PostTranslateModify";
@@ -52,16 +51,14 @@ enum HookError {
     #[error("the pool is no JSON")]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
-    Rule(#[from] RuleError),
-    #[error(transparent)]
-    Service(#[from] ServiceError),
+    Lookup(#[from] LookupError),
 }
 
 impl From<HookError> for Status {
     fn from(error: HookError) -> Self {
         tracing::warn!(error = &error as &dyn std::error::Error, "a hook of Envoy Gateway fails");
         let code = match &error {
-            HookError::Rule(_) | HookError::Service(_) => Code::Unavailable,
+            HookError::Lookup(_) => Code::Unavailable,
             HookError::Malformed(_) | HookError::Json(_) => Code::InvalidArgument,
         };
         Self::new(code, error.to_string())
