@@ -43,7 +43,20 @@ pub(crate) fn install_with(world: &World, values: &[&str]) -> Result<()> {
     let release = ["upgrade", "--install", "llmd", &chart, "--namespace", SYSTEM, "--create-namespace"];
     let how = ["--wait", "--timeout=180s", "--set", &images];
     let values = values.iter().flat_map(|it| ["--set", it]).collect::<Vec<_>>();
-    helm(world.kubectl(), &[release.as_slice(), how.as_slice(), values.as_slice()].concat()).map(drop)
+    helm(world.kubectl(), &[release.as_slice(), how.as_slice(), values.as_slice()].concat())?;
+    conversion_is_led(world)
+}
+
+/// Waits until the controller leads the conversion of its definitions to itself: an upgrade of their chart that looked
+/// before and writes afterwards would conflict with it.
+fn conversion_is_led(world: &World) -> Result<()> {
+    let definitions = ["llminferenceservices", "llminferenceserviceconfigs"];
+    let names = definitions.map(|it| format!("crd/{it}.serving.kserve.io"));
+    let path = "{.items[*].spec.conversion.webhook.clientConfig.service.namespace}";
+    world.eventually("the definitions lead to the controller", || {
+        let namespaces = world.field("default", &[&names[0], &names[1]], path)?;
+        Ok(namespaces.split(' ').all(|it| it == SYSTEM).then_some(()))
+    })
 }
 
 /// As [`install`], unless an earlier story did it.
