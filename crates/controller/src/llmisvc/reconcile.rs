@@ -183,12 +183,12 @@ async fn bring_about(context: &Context, key: &Key, object: &LLMInferenceService)
     if let Some(failure) = invalid(object, &effective) {
         return report_cut_short(context, key, object, failure).await;
     }
-    match dry_run::validate(context, key, object, &effective).await {
-        Ok(None) => {}
-        Ok(Some(failure)) => return report_cut_short(context, key, object, failure).await,
-        Err(fault) => return Err(Error::Validate(fault)),
+    let judgement = dry_run::validate(context, key, object, &effective);
+    let (judgement, facts) = tokio::join!(judgement, gather(context, key, object, &effective.spec));
+    if let Some(failure) = judgement.map_err(Error::Validate)? {
+        return report_cut_short(context, key, object, failure).await;
     }
-    let facts = gather(context, key, object, &effective.spec).await.map_err(|it| Error::Gather(it.into()))?;
+    let facts = facts.map_err(|it| Error::Gather(it.into()))?;
     let mut service =
         Service::new(object, effective.spec.clone(), Arc::clone(&context.installation), settings, facts);
     failures.extend(check(&service));

@@ -21,16 +21,19 @@ const STRIDE: u32 = 7919;
 /// More than any service has before the first edit.
 const FIRST_REPLICAS: u32 = 3;
 
-/// Edits `spec.replicas` of `count` services, one at a time. Returns the times from sending the edit to the watch
-/// event of the Deployment, sorted.
-pub(crate) async fn time(
-    client: &Client,
-    namespace: &str,
-    services_count: u32,
-    count: u32,
-) -> Result<Vec<Duration>> {
+/// How long the edits took from being sent, each list sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Edits {
+    /// Until the API server answered: admission by the controller's webhooks and the write itself.
+    pub(crate) answered: Vec<Duration>,
+    /// Until the watch event of the Deployment.
+    pub(crate) shown: Vec<Duration>,
+}
+
+/// Edits `spec.replicas` of `count` services, one at a time.
+pub(crate) async fn time(client: &Client, namespace: &str, services_count: u32, count: u32) -> Result<Edits> {
     let api = services(client, namespace);
-    let mut times = Vec::new();
+    let mut edits = Edits::default();
     for edit in 0..count {
         let service = name((edit * STRIDE) % services_count);
         let replicas = FIRST_REPLICAS + edit / services_count;
@@ -38,13 +41,15 @@ pub(crate) async fn time(
         let patch = json!({ "spec": { "replicas": replicas } });
         let start = Instant::now();
         api.patch(&service, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        edits.answered.push(start.elapsed());
         let end = tokio::time::timeout(DEADLINE, shown)
             .await
             .with_context(|| format!("edit of {service}"))???;
-        times.push(end.duration_since(start));
+        edits.shown.push(end.duration_since(start));
     }
-    times.sort_unstable();
-    Ok(times)
+    edits.answered.sort_unstable();
+    edits.shown.sort_unstable();
+    Ok(edits)
 }
 
 /// Begins to watch a Deployment; the task ends with the moment at which it has so many replicas.

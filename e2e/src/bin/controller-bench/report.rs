@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use llmd_e2e::cluster::Write;
 
+use crate::edits::Edits;
 use crate::floor::{AT_A_TIME, Floor};
 use crate::load::children;
 use crate::process::Usage;
@@ -23,8 +24,7 @@ pub(crate) struct Figures {
     pub(crate) after: Usage,
     /// Of one core.
     pub(crate) idle_share: f64,
-    /// Sorted.
-    pub(crate) edits: Vec<Duration>,
+    pub(crate) edits: Edits,
     pub(crate) floor: Floor,
     /// The controller's, from the first service on until all were converged.
     pub(crate) writes: Vec<Write>,
@@ -49,8 +49,10 @@ impl Figures {
         row("The needed writes, API server alone", seconds(needed), "–");
         let ratio = self.converged.as_secs_f64() / needed.as_secs_f64();
         row("Converged, as a multiple of that", format!("{ratio:.2}"), "–");
-        row("Edit to Deployment, p50", milliseconds(self.percentile(50)), "–");
-        row("Edit to Deployment, p99", milliseconds(self.percentile(99)), "< 200 ms");
+        row("Edit to the API server's answer, p50", milliseconds(percentile(&self.edits.answered, 50)), "–");
+        row("Edit to the API server's answer, p99", milliseconds(percentile(&self.edits.answered, 99)), "–");
+        row("Edit to Deployment, p50", milliseconds(percentile(&self.edits.shown, 50)), "–");
+        row("Edit to Deployment, p99", milliseconds(percentile(&self.edits.shown, 99)), "< 200 ms");
         row("Controller's memory, empty", megabytes(self.empty.memory), "–");
         row("Controller's memory, converged", megabytes(self.busy.memory), "< 150 MB");
         row("Controller's memory, after the edits", megabytes(self.after.memory), "< 150 MB");
@@ -84,11 +86,11 @@ impl Figures {
         let writes = u32::try_from(self.floor.objects + 1).unwrap_or(u32::MAX) * self.services;
         self.floor.per_write() * writes
     }
+}
 
-    fn percentile(&self, percent: usize) -> Duration {
-        let last = self.edits.len().saturating_sub(1);
-        self.edits.get((self.edits.len() * percent / 100).min(last)).copied().unwrap_or_default()
-    }
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((sorted.len() * percent / 100).min(last)).copied().unwrap_or_default()
 }
 
 /// A line on standard output.
