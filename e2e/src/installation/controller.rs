@@ -66,6 +66,12 @@ impl Controller {
         self.process.id()
     }
 
+    /// The port of its metrics, without TLS.
+    #[must_use]
+    pub const fn metrics_port(&self) -> u16 {
+        self.metrics
+    }
+
     /// Ends it as a crash would.
     ///
     /// # Errors

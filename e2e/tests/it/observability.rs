@@ -1,8 +1,9 @@
-//! Dashboards and alerts ask for nothing that no process exports.
+//! Dashboards and alerts ask for nothing that no process exports, and a real Prometheus answers every one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -15,6 +16,9 @@ use promql_parser::label::Labels;
 use promql_parser::parser::{Expr, LabelModifier, VectorSelector, parse};
 use serde_json::{Value, json};
 
+mod panels;
+mod prometheus;
+
 /// Labels that Prometheus adds to what it scrapes, by the chart's monitors.
 const ATTACHED: [&str; 3] = ["namespace", "pod", "le"];
 /// Series of the controller, which needs a cluster.
@@ -26,18 +30,24 @@ type Exported = BTreeMap<String, BTreeSet<String>>;
 #[tokio::test]
 async fn every_panel_and_alert_names_what_a_process_exports() -> Result<()> {
     let mut exported = Exported::new();
-    busy_stack(&mut exported).await?;
-    let has_controller = tokio::task::spawn_blocking(move || -> Result<_> {
-        let skipped = busy_controller(&mut exported)?;
-        Ok((exported, skipped))
-    });
-    let (exported, skipped) = has_controller.await??;
+    let stack = busy_stack().await?;
+    for component in ["decode-0", "sidecar-0", "epp"] {
+        collect(&metrics(&stack, component).await?, &mut exported);
+    }
+    let skipped = match tokio::task::spawn_blocking(|| busy_controller("observability")).await?? {
+        Ok(installation) => {
+            collect(&installation.metrics()?, &mut exported);
+            installation.cluster.kubectl(&["delete", "namespace", "observability", "--wait=false"])?;
+            None
+        }
+        Err(reason) => Some(reason),
+    };
     if let Some(reason) = &skipped {
         println!("skipped: series of the controller: {reason}");
     }
     let (mut n_checked, mut wrong) = (0, Vec::new());
     for (place, expression) in expressions()? {
-        if skipped.is_some() && OF_CONTROLLER.iter().any(|it| expression.contains(it)) {
+        if skipped.is_some() && is_of_controller(&expression) {
             continue;
         }
         n_checked += 1;
@@ -49,9 +59,21 @@ async fn every_panel_and_alert_names_what_a_process_exports() -> Result<()> {
     Ok(())
 }
 
+/// Whether the controller exports what the expression asks for.
+fn is_of_controller(expression: &str) -> bool {
+    OF_CONTROLLER.iter().any(|it| expression.contains(it))
+}
+
 /// A disaggregated stack after requests of every outcome, so that each family has series.
-async fn busy_stack(exported: &mut Exported) -> Result<()> {
+async fn busy_stack() -> Result<Stack> {
     let stack = Stack::up(&["--decode", "1"]).await?;
+    stir(&stack).await?;
+    lose_prefill(&stack).await?;
+    Ok(stack)
+}
+
+/// Requests of every outcome.
+async fn stir(stack: &Stack) -> Result<()> {
     let gateway = stack.client().await?;
     let case = golden::case("What is prefill?")?;
     ensure!(gateway.chat_text("llmd-tiny", &case.messages).await? == case.text);
@@ -67,19 +89,18 @@ async fn busy_stack(exported: &mut Exported) -> Result<()> {
         "remote_engine_id": "gone", "remote_block_ids": [1], "remote_host": "127.0.0.1", "remote_port": 1 });
     let decode = Client::new(&stack.url("decode-0", "http").await?);
     decode.post("/v1/chat/completions", lost.to_string()).await?;
+    Ok(())
+}
 
-    // An engine that does not answer scrapes.
+/// An engine that does not answer scrapes.
+async fn lose_prefill(stack: &Stack) -> Result<()> {
     llmd_e2e::process::stall(stack.component_pid("prefill-0").await?)?;
     eventually(Duration::from_secs(60), || async {
-        let text = metrics(&stack, "epp").await?;
+        let text = metrics(stack, "epp").await?;
         ensure!(text.contains("llm_d_epp_datalayer_poll_errors_total{"), "no scrape has failed");
         Ok(())
     })
-    .await?;
-    for component in ["decode-0", "sidecar-0", "epp"] {
-        collect(&metrics(&stack, component).await?, exported);
-    }
-    Ok(())
+    .await
 }
 
 async fn metrics(stack: &Stack, component: &str) -> Result<String> {
@@ -87,13 +108,13 @@ async fn metrics(stack: &Stack, component: &str) -> Result<String> {
     Ok(Client::new(&url).get("").await?.text())
 }
 
-/// A controller after a service that works and one that cannot, or why there is none on this machine.
-fn busy_controller(exported: &mut Exported) -> Result<Option<String>> {
+/// A controller after a service that works and one that cannot, both in `namespace`, or why there is none on this
+/// machine.
+fn busy_controller(namespace: &str) -> Result<Result<Arc<Installation>, String>> {
     let installation = match Installation::shared()? {
         Ok(installation) => installation,
-        Err(reason) => return Ok(Some(reason)),
+        Err(reason) => return Ok(Err(reason)),
     };
-    let namespace = "observability";
     installation.cluster.kubectl(&["create", "namespace", namespace])?;
     for (name, base_refs) in [("works", json!([])), ("broken", json!([{ "name": "no-such-config" }]))] {
         let service = json!({
@@ -103,15 +124,13 @@ fn busy_controller(exported: &mut Exported) -> Result<Option<String>> {
         });
         installation.cluster.apply(&service.to_string())?;
     }
-    let text = installation.eventually("both services are reported", || {
+    installation.eventually("both services are reported", || {
         let text = installation.metrics()?;
         let has = |it: &str| text.contains(it);
         let reported = has("llmisvc_condition_status{") && has("llmd_controller_reconcile_errors_total{");
-        Ok((reported && has("llmd_controller_children_total{")).then_some(text))
+        Ok((reported && has("llmd_controller_children_total{")).then_some(()))
     })?;
-    collect(&text, exported);
-    installation.cluster.kubectl(&["delete", "namespace", namespace, "--wait=false"])?;
-    Ok(None)
+    Ok(Ok(installation))
 }
 
 /// Adds the series of a text in Prometheus' format.
@@ -125,13 +144,19 @@ fn collect(text: &str, exported: &mut Exported) {
     }
 }
 
-/// Every expression of the chart, with the file and the panel or alert it stands in.
+fn chart_files() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/llmd-observability/files")
+}
+
+/// Every expression of the chart, with the panel or the alert it stands in.
 fn expressions() -> Result<Vec<(String, String)>> {
-    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/llmd-observability/files");
+    Ok(panels()?.into_iter().chain(alerts()?).collect())
+}
+
+fn panels() -> Result<Vec<(String, String)>> {
+    let dashboards = fs::read_dir(chart_files().join("dashboards"))?;
     let mut found = Vec::new();
-    let dashboards: Vec<PathBuf> =
-        fs::read_dir(files.join("dashboards"))?.filter_map(|it| Some(it.ok()?.path())).collect();
-    for path in dashboards {
+    for path in dashboards.filter_map(|it| Some(it.ok()?.path())) {
         let dashboard: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
         for panel in dashboard["panels"].as_array().into_iter().flatten() {
             for target in panel["targets"].as_array().into_iter().flatten() {
@@ -141,14 +166,18 @@ fn expressions() -> Result<Vec<(String, String)>> {
             }
         }
     }
-    let rules: Value = serde_saphyr::from_str(&fs::read_to_string(files.join("rules.yaml"))?)?;
-    for rule in
-        rules["groups"].as_array().into_iter().flatten().flat_map(|it| it["rules"].as_array()).flatten()
-    {
-        let expression = rule["expr"].as_str().context("an alert has an expression")?;
-        found.push((rule["alert"].to_string(), expression.to_owned()));
-    }
     Ok(found)
+}
+
+fn alerts() -> Result<Vec<(String, String)>> {
+    let rules: Value = serde_saphyr::from_str(&fs::read_to_string(chart_files().join("rules.yaml"))?)?;
+    let groups = rules["groups"].as_array().into_iter().flatten();
+    let rules = groups.flat_map(|it| it["rules"].as_array()).flatten();
+    let of_rule = |rule: &Value| {
+        let expression = rule["expr"].as_str().context("an alert has an expression")?;
+        Ok((rule["alert"].to_string(), expression.to_owned()))
+    };
+    rules.map(of_rule).collect()
 }
 
 /// What an expression names that nobody exports.
