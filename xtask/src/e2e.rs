@@ -43,6 +43,9 @@ pub(crate) struct Options {
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// How llmd's images are compiled: `dev` is quicker where only the stories count
+    #[arg(long, value_name = "PROFILE", default_value = "release", conflicts_with = "registry")]
+    profile: String,
     /// Take llmd's images from this registry instead of building them, as `registry.example/team`
     #[arg(long, value_name = "REGISTRY")]
     registry: Option<String>,
@@ -60,7 +63,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         stories.env("KUBEBUILDER_ASSETS", k8s::build(level, additions)?);
     }
     if options.wants_images() {
-        images::run("images", &["--platform".to_owned(), format!("linux/{}", architecture()?)])?;
+        let platform = format!("linux/{}", architecture()?);
+        images::run("images", &["--platform", &platform, "--profile", &options.profile].map(str::to_owned))?;
     }
     // Replacing this process leaves nothing between the terminal's signals and who takes the cluster down.
     Err(stories.exec()).with_context(|| format!("cannot run {}", shown(&stories)))
