@@ -17,8 +17,8 @@ use crate::world::{Reach, World};
 
 const DEATHS: &str = "disaggregated-dies";
 const CRASHES: &str = "engines-crash";
-const DECODE: &str = "llm-d.ai/role=decode";
-const PREFILL: &str = "llm-d.ai/role=prefill";
+pub(crate) const DECODE: &str = "llm-d.ai/role=decode";
+pub(crate) const PREFILL: &str = "llm-d.ai/role=prefill";
 /// Port of decode engines; the sidecar before them has 8000.
 const ENGINE: u16 = 8001;
 const TRANSFERRED: (&str, &str) = ("llmd:kv_transfer_bytes_total", "");

@@ -17,8 +17,8 @@ const ROUTER: &str = "router-dies";
 const CONTROL_PLANE: &str = "control-plane-dies";
 /// Labels of pods.
 const WORKLOAD: &str = "app.kubernetes.io/component=llminferenceservice-workload";
-const PICKER: &str = "app.kubernetes.io/component=llminferenceservice-router-scheduler";
-const CONTROLLER: &str = "app.kubernetes.io/name=llmd-controller";
+pub(crate) const PICKER: &str = "app.kubernetes.io/component=llminferenceservice-router-scheduler";
+pub(crate) const CONTROLLER: &str = "app.kubernetes.io/name=llmd-controller";
 /// Twice as long as leases last.
 const OUTAGE: Duration = Duration::from_secs(30);
 

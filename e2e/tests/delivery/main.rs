@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "stories report what they saw")]
 
 mod canary;
+mod cold_start;
 mod disaggregated;
 mod faults;
 mod gateway;
@@ -51,7 +52,7 @@ struct Story {
 }
 
 /// In the order in which they are told.
-const STORIES: [Story; 26] = [
+const STORIES: [Story; 27] = [
     Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
     Story { name: "images", says: "each image starts under strict rules", tell: images::story },
     Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
@@ -99,6 +100,7 @@ const STORIES: [Story; 26] = [
         says: "nobody who asks a model notices",
         tell: faults::control_plane,
     },
+    Story { name: "cold-start", says: "pods are ready soon after their creation", tell: cold_start::story },
     Story { name: "rights", says: "accounts may do what they do, and little else", tell: rights::story },
     Story { name: "uninstall", says: "services outlive the installation", tell: uninstall::story },
     Story { name: "operators-page", says: "the page works as it stands", tell: guides::install },
