@@ -18,6 +18,7 @@ use crate::{gateway, hello};
 
 mod away;
 mod picked;
+mod router;
 mod shares;
 
 const NAMESPACE: &str = "pools";
@@ -37,6 +38,7 @@ pub(crate) fn story(world: &World) -> Result<()> {
         front.drops_routing_headers()?;
         front.takes_large_bodies()?;
         shares::several_backends(&front)?;
+        router::alone(&front)?;
         away::extension(&front)?;
         away::picker_and_pods(&front)
     })
