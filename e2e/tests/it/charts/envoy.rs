@@ -22,7 +22,7 @@ fn envoy_or_skip() -> Result<Option<PathBuf>> {
     if program.exists() {
         return Ok(Some(program));
     }
-    println!("skipped: no envoy beside kube-apiserver: `cargo xtask k8s` fetches it");
+    println!("skipped: no envoy beside kube-apiserver: `cargo xtask k8s --add gateway` fetches it");
     Ok(None)
 }
 
