@@ -7,10 +7,8 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::disaggregated::{DECODE, PREFILL};
-use crate::faults::{CONTROLLER, PICKER};
-use crate::stack::{self, SYSTEM};
-use crate::victims::{answers_again, kill, pods, replaced};
+use crate::stack::{self, CONTROLLER, DECODE, PICKER, PREFILL, SYSTEM};
+use crate::victims::{answers_again, kill, replaced};
 use crate::world::World;
 
 const NAMESPACE: &str = "cold-start";
@@ -25,7 +23,7 @@ pub(crate) fn story(world: &World) -> Result<()> {
     let entrance = stack::serve(world, NAMESPACE, &json!({ "replicas": 1, "prefill": { "replicas": 1 } }))?;
     println!("  | Pod | Created to ready |\n  |---|---|");
     for (name, namespace, label) in PODS {
-        let dying = pods(world, namespace, label)?;
+        let dying = world.pods(namespace, label)?;
         let start = Instant::now();
         kill(world, namespace, label)?;
         replaced(world, namespace, label, &dying, &dying)?;

@@ -10,15 +10,14 @@ use llmd_e2e::client::Stream;
 use llmd_e2e::golden;
 use serde_json::{Value, json};
 
+use crate::answers;
 use crate::load::{Load, Tally};
-use crate::stack::{self, MODEL};
-use crate::victims::{answers_again, crash, kill, kill_pod, long_stream, pods, replaced, restarted};
+use crate::stack::{self, DECODE, PREFILL};
+use crate::victims::{answers_again, crash, kill, kill_pod, long_stream, replaced, restarted};
 use crate::world::{Reach, World};
 
 const DEATHS: &str = "disaggregated-dies";
 const CRASHES: &str = "engines-crash";
-pub(crate) const DECODE: &str = "llm-d.ai/role=decode";
-pub(crate) const PREFILL: &str = "llm-d.ai/role=prefill";
 /// Port of decode engines; the sidecar before them has 8000.
 const ENGINE: u16 = 8001;
 const TRANSFERRED: (&str, &str) = ("llmd:kv_transfer_bytes_total", "");
@@ -39,7 +38,7 @@ pub(crate) fn engines_crash(world: &World) -> Result<()> {
     crash_under_load(world, &entrance, &decode)?;
     let text = world.block_on(async { Ok(stream.chat_text(Bytes::new()).await) })?;
     ensure!(text.is_err(), "the stream was over before its engine crashed");
-    let prefill = pods(world, CRASHES, PREFILL)?.pop().context("there is a prefill pod")?;
+    let prefill = world.pods(CRASHES, PREFILL)?.pop().context("there is a prefill pod")?;
     crash_under_load(world, &entrance, &prefill)?;
     let load = Load::start(&entrance);
     let moved = kv_moves(world, CRASHES);
@@ -103,7 +102,7 @@ fn picker() -> Value {
 }
 
 fn decode_dies(world: &World, entrance: &Reach) -> Result<()> {
-    let before = pods(world, DEATHS, DECODE)?;
+    let before = world.pods(DEATHS, DECODE)?;
     let (dying, stream) = stream_of_one(world, DEATHS, entrance)?;
     let load = Load::start(entrance);
     kill_pod(world, DEATHS, &dying)?;
@@ -115,16 +114,14 @@ fn decode_dies(world: &World, entrance: &Reach) -> Result<()> {
         "  the stream ends in an error {:.1} s after its pod is told to die",
         killed.elapsed().as_secs_f64()
     );
-    let case = golden::case("What is decode?")?;
-    let text = world.block_on(entrance.client().chat_text(MODEL, &case.messages))?;
-    ensure!(text == case.text, "the next answer is {text:?}, not {:?}", case.text);
+    answers::whole(world, entrance, &golden::case("What is decode?")?)?;
     replaced(world, DEATHS, DECODE, &before, &[dying])?;
     at_once("a decode pod died", &load.end()?)
 }
 
 /// The streams that are past their prefill go on, and others do without: the decode engine computes the prompt.
 fn prefill_dies(world: &World, entrance: &Reach) -> Result<()> {
-    let dying = pods(world, DEATHS, PREFILL)?;
+    let dying = world.pods(DEATHS, PREFILL)?;
     let (_, stream) = stream_of_one(world, DEATHS, entrance)?;
     let load = Load::start(entrance);
     let done = kill(world, DEATHS, PREFILL).and_then(|()| {
@@ -150,7 +147,7 @@ fn kv_moves(world: &World, namespace: &str) -> Result<()> {
 /// A stream of many seconds that has begun, and the decode pod that it comes from. Nothing else is asked meanwhile.
 fn stream_of_one(world: &World, namespace: &str, entrance: &Reach) -> Result<(String, Stream)> {
     let stream = world.block_on(long_stream(entrance))?;
-    for pod in pods(world, namespace, DECODE)? {
+    for pod in world.pods(namespace, DECODE)? {
         if world.metric_of(namespace, &pod, ENGINE, ("vllm:num_requests_running", ""))? > 0.0 {
             return Ok((pod, stream));
         }

@@ -8,24 +8,20 @@ use serde_json::json;
 
 use crate::load::Load;
 use crate::scale::scale;
-use crate::stack::{self, SYSTEM};
-use crate::victims::{answers_again, kill, long_stream, pods, replaced};
+use crate::stack::{self, CONTROLLER, PICKER, SYSTEM, WORKLOAD};
+use crate::victims::{answers_again, kill, long_stream, replaced};
 use crate::world::World;
 
 const ENGINE: &str = "engine-dies";
 const ROUTER: &str = "router-dies";
 const CONTROL_PLANE: &str = "control-plane-dies";
-/// Labels of pods.
-const WORKLOAD: &str = "app.kubernetes.io/component=llminferenceservice-workload";
-pub(crate) const PICKER: &str = "app.kubernetes.io/component=llminferenceservice-router-scheduler";
-pub(crate) const CONTROLLER: &str = "app.kubernetes.io/name=llmd-controller";
 /// Twice as long as leases last.
 const OUTAGE: Duration = Duration::from_secs(30);
 
 /// The engine in the middle of a stream: the stream breaks off, it does not hang and does not pretend to be whole.
 pub(crate) fn engine(world: &World) -> Result<()> {
     let entrance = stack::serve(world, ENGINE, &json!({ "replicas": 1 }))?;
-    let dying = pods(world, ENGINE, WORKLOAD)?;
+    let dying = world.pods(ENGINE, WORKLOAD)?;
     let text = world.block_on(async {
         let stream = long_stream(&entrance).await?;
         // The pod's end is waited for here: the stream's pieces pile up meanwhile.
@@ -40,11 +36,11 @@ pub(crate) fn engine(world: &World) -> Result<()> {
 /// The endpoint picker, then the controller: a service needs the controller to change, not to answer.
 pub(crate) fn router(world: &World) -> Result<()> {
     let entrance = stack::serve(world, ROUTER, &json!({ "replicas": 1 }))?;
-    let dying = pods(world, ROUTER, PICKER)?;
+    let dying = world.pods(ROUTER, PICKER)?;
     kill(world, ROUTER, PICKER)?;
     replaced(world, ROUTER, PICKER, &dying, &dying)?;
     answers_again(world, &entrance)?;
-    let controller = pods(world, SYSTEM, CONTROLLER)?;
+    let controller = world.pods(SYSTEM, CONTROLLER)?;
     let load = Load::start(&entrance);
     let done = kill(world, SYSTEM, CONTROLLER).and_then(|()| {
         replaced(world, SYSTEM, CONTROLLER, &controller, &controller)?;

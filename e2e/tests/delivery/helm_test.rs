@@ -76,7 +76,7 @@ fn model_servers(world: &World) -> Value {
 
 fn install(world: &World, release: &str, chart: &str, values: &[&str]) -> Result<()> {
     let chart = format!("{}/{chart}", stack::charts());
-    let images = format!("global.imageRegistry={},global.imageTag={}", world.registry(), world.tag());
+    let images = stack::images(world);
     let arguments = ["upgrade", "--install", release, &chart, "--namespace", ALONE];
     let how = ["--wait", "--timeout=180s", "--set", &images];
     helm(world.kubectl(), &[arguments.as_slice(), how.as_slice(), values].concat()).map(drop)

@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "stories report what they saw")]
 
+mod answers;
 mod canary;
 mod cold_start;
 mod disaggregated;

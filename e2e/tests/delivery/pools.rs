@@ -4,17 +4,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use http::Method;
 use llmd_e2e::client::{Client, Reply};
 use llmd_e2e::golden;
 use llmd_e2e::helm::helm;
 use llmd_e2e::provider::{self, Addition};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::load::Load;
 use crate::stack::{self, MODEL, SERVICE};
 use crate::world::{Reach, World};
-use crate::{gateway, hello};
+use crate::{answers, gateway, hello};
 
 mod away;
 mod picked;
@@ -35,7 +34,7 @@ pub(crate) fn story(world: &World) -> Result<()> {
         let front = Front::serve(world, gateway::front(world, NAMESPACE)?)?;
         front.answers()?;
         front.is_picked()?;
-        front.drops_routing_headers()?;
+        answers::keep_their_way(world, &front.service)?;
         front.takes_large_bodies()?;
         shares::several_backends(&front)?;
         router::alone(&front)?;
@@ -69,9 +68,7 @@ fn configure(world: &World, values: &str) -> Result<()> {
     let how = ["--reuse-values", "--values", &file, "--wait", "--timeout=180s"];
     helm(world.kubectl(), &[upgrade.as_slice(), how.as_slice()].concat())?;
     // By itself it would take them only when its node has brought the new file.
-    let restart = ["-n", gateway::SYSTEM, "rollout", "restart", "deployment/envoy-gateway"];
-    world.kubectl().run(&restart)?;
-    world.rolled_out(gateway::SYSTEM, "deployment/envoy-gateway")
+    world.restart(gateway::SYSTEM, "deployment/envoy-gateway")
 }
 
 /// A service behind an Envoy.
@@ -99,13 +96,7 @@ impl<'a> Front<'a> {
 
     /// The model's exact answers, whole and streamed.
     fn answers(&self) -> Result<()> {
-        for case in golden::cases()?.iter().take(4) {
-            let text = self.world.block_on(self.service.client().chat_text(MODEL, &case.messages))?;
-            ensure!(text == case.text, "{} is answered {text:?}, not {:?}", case.messages, case.text);
-            let text = self.world.block_on(self.service.client().chat_stream_text(MODEL, &case.messages))?;
-            ensure!(text == case.text, "{} is streamed as {text:?}, not {:?}", case.messages, case.text);
-        }
-        Ok(())
+        answers::exact(self.world, &self.service, 4)
     }
 
     /// The endpoint picker counts every request.
@@ -116,31 +107,7 @@ impl<'a> Front<'a> {
     }
 
     fn answers_one(&self) -> Result<()> {
-        let case = golden::case("What is prefill?")?;
-        let text = self.world.block_on(self.service.client().chat_text(MODEL, &case.messages))?;
-        ensure!(text == case.text, "the answer is {text:?}, not {:?}", case.text);
-        Ok(())
-    }
-
-    /// A client does not say where its request goes: not on the service's path, and not past the endpoint picker.
-    fn drops_routing_headers(&self) -> Result<()> {
-        let case = golden::case("What is prefill?")?;
-        let body = json!({ "model": MODEL, "messages": case.messages, "temperature": 0 }).to_string();
-        let headers = [
-            ("content-type", "application/json"),
-            ("x-gateway-destination-endpoint", "192.0.2.1:1"),
-            ("x-prefiller-host-port", "192.0.2.1:1"),
-        ];
-        let reply = self.service.client().send(Method::POST, "/v1/chat/completions", &headers, body.into());
-        let reply = self.world.block_on(reply)?;
-        let text = reply.text();
-        let content = reply.json().ok().map(|it| it["choices"][0]["message"]["content"].clone());
-        ensure!(
-            content.as_ref().and_then(Value::as_str) == Some(&case.text),
-            "spoofed headers change the answer: {} {text}",
-            reply.status
-        );
-        Ok(())
+        answers::whole(self.world, &self.service, &golden::case("What is prefill?")?)
     }
 
     /// Bodies beyond what Envoy holds of a connection (32 KiB) reach picker and engine whole.

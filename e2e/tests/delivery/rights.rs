@@ -51,7 +51,7 @@ fn everything_works(world: &World) -> Result<()> {
     let entrance = stack::serve(world, NAMESPACE, &spec)?;
     answers_again(world, &entrance)?;
     let chart = format!("{}/llmd-router", stack::charts());
-    let images = format!("global.imageRegistry={},global.imageTag={}", world.registry(), world.tag());
+    let images = stack::images(world);
     let values = "router.epp.replicas=2,router.modelServers.matchLabels.app\\.kubernetes\\.io/name=tiny";
     let release = ["upgrade", "--install", "router", &chart, "--namespace", NAMESPACE];
     // Not --wait: of two replicas one leads, and the other one is not ready on purpose.

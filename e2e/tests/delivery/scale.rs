@@ -6,16 +6,16 @@ use llmd_e2e::golden;
 use llmd_e2e::provider::Addition;
 use serde_json::{Value, json};
 
+use crate::answers;
 use crate::hello;
 use crate::load::Load;
-use crate::stack::{self, MODEL};
+use crate::stack::{self, WORKLOAD};
 use crate::victims::answers_again;
 use crate::world::{Reach, World};
 
 const BY_HAND: &str = "scale";
 const BY_ITSELF: &str = "autoscale";
-/// Pods that answer, and their port.
-const WORKLOAD: &str = "app.kubernetes.io/component=llminferenceservice-workload";
+/// Port of the pods that answer.
 const ENGINE: u16 = 8000;
 const MOST: u32 = 3;
 
@@ -89,8 +89,7 @@ fn engines(world: &World, namespace: &str, n_engines: u32) -> Result<()> {
     world.eventually(&format!("there are {n_engines} engines"), || {
         let scale = world.field(namespace, &["llmisvc", "tiny"], "{.status.replicas}")?;
         let ready = world.field(namespace, &["deployment", "tiny-kserve"], "{.status.readyReplicas}")?;
-        let pods = world.field(namespace, &["pods", "-l", WORKLOAD], "{.items[*].metadata.name}")?;
-        let n_pods = u32::try_from(pods.split_whitespace().count())?;
+        let n_pods = u32::try_from(world.pods(namespace, WORKLOAD)?.len())?;
         let wanted = n_engines.to_string();
         Ok((scale == wanted && ready == wanted && n_pods == n_engines).then_some(()))
     })
@@ -103,11 +102,10 @@ fn all_answer(world: &World, entrance: &Reach) -> Result<()> {
     let answered = ("vllm:request_success_total", "");
     world.eventually("every engine has answered", || {
         for case in next.by_ref().take(cases.len()) {
-            let text = world.block_on(entrance.client().chat_text(MODEL, &case.messages))?;
-            ensure!(text == case.text, "{} is answered {text:?}, not {:?}", case.messages, case.text);
+            answers::whole(world, entrance, case)?;
         }
-        let pods = world.field(BY_HAND, &["pods", "-l", WORKLOAD], "{.items[*].metadata.name}")?;
-        let mut counts = pods.split_whitespace().map(|it| world.metric_of(BY_HAND, it, ENGINE, answered));
+        let pods = world.pods(BY_HAND, WORKLOAD)?;
+        let mut counts = pods.iter().map(|it| world.metric_of(BY_HAND, it, ENGINE, answered));
         Ok(counts.try_fold(true, |all, it| Ok::<_, anyhow::Error>(all && it? > 0.0))?.then_some(()))
     })
 }

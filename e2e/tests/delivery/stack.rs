@@ -16,6 +16,12 @@ pub(crate) const SERVICE: &str = "tiny";
 pub(crate) const MODEL: &str = "llmd-tiny";
 /// Port of the endpoint picker's own proxy.
 pub(crate) const PROXY: u16 = 8081;
+/// Labels of pods: the controller's, a service's endpoint pickers', its engines', and those of either role.
+pub(crate) const CONTROLLER: &str = "app.kubernetes.io/name=llmd-controller";
+pub(crate) const PICKER: &str = "app.kubernetes.io/component=llminferenceservice-router-scheduler";
+pub(crate) const WORKLOAD: &str = "app.kubernetes.io/component=llminferenceservice-workload";
+pub(crate) const DECODE: &str = "llm-d.ai/role=decode";
+pub(crate) const PREFILL: &str = "llm-d.ai/role=prefill";
 const IMAGES: [&str; 6] =
     ["llmd-controller", "llmd-engine", "llmd-epp", "llmd-sidecar", "llmd-storage", "llmd-tiny"];
 
@@ -29,6 +35,11 @@ pub(crate) fn provide(world: &World) -> Result<()> {
     IMAGES.iter().try_for_each(|it| world.provide(it))
 }
 
+/// The charts' values that choose the stories' images.
+pub(crate) fn images(world: &World) -> String {
+    format!("global.imageRegistry={},global.imageTag={}", world.registry(), world.tag())
+}
+
 /// Installs both charts, or upgrades what is there.
 pub(crate) fn install(world: &World) -> Result<()> {
     install_with(world, &[])
@@ -39,7 +50,7 @@ pub(crate) fn install_with(world: &World, values: &[&str]) -> Result<()> {
     let definitions = format!("{}/llmd-crds", charts());
     helm(world.kubectl(), &["upgrade", "--install", "llmd-crds", &definitions, "--wait", "--timeout=60s"])?;
     let chart = format!("{}/llmd", charts());
-    let images = format!("global.imageRegistry={},global.imageTag={}", world.registry(), world.tag());
+    let images = images(world);
     let release = ["upgrade", "--install", "llmd", &chart, "--namespace", SYSTEM, "--create-namespace"];
     let how = ["--wait", "--timeout=180s", "--set", &images];
     let values = values.iter().flat_map(|it| ["--set", it]).collect::<Vec<_>>();

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::load::Load;
-use crate::stack;
+use crate::stack::{self, PICKER, WORKLOAD};
 use crate::world::World;
 
 const NAMESPACE: &str = "upgrade";
@@ -30,21 +30,17 @@ fn engines(world: &World) -> Result<()> {
         Ok((value == "2").then_some(()))
     })?;
     world.rolled_out(NAMESPACE, "deployment/tiny-kserve")?;
-    gone(world, "llminferenceservice-workload", 2)
+    gone(world, WORKLOAD, 2)
 }
 
 fn endpoint_picker(world: &World) -> Result<()> {
-    let picker = "deployment/tiny-kserve-router-scheduler";
-    world.kubectl().run(&["-n", NAMESPACE, "rollout", "restart", picker])?;
-    world.rolled_out(NAMESPACE, picker)?;
-    gone(world, "llminferenceservice-router-scheduler", 1)
+    world.restart(NAMESPACE, "deployment/tiny-kserve-router-scheduler")?;
+    gone(world, PICKER, 1)
 }
 
 /// Waits until the pods of the old version have ended, and `n_pods` are left.
-fn gone(world: &World, component: &str, n_pods: usize) -> Result<()> {
-    let label = format!("app.kubernetes.io/component={component}");
+fn gone(world: &World, label: &str, n_pods: usize) -> Result<()> {
     world.eventually("the pods of the old version have ended", || {
-        let names = world.field(NAMESPACE, &["pods", "-l", &label], "{.items[*].metadata.name}")?;
-        Ok((names.split_whitespace().count() == n_pods).then_some(()))
+        Ok((world.pods(NAMESPACE, label)?.len() == n_pods).then_some(()))
     })
 }

@@ -44,12 +44,6 @@ fn engine(world: &World, namespace: &str, pod: &str, field: &str) -> Result<Stri
     world.field(namespace, &["pod", pod], &path)
 }
 
-/// Names of the pods with a label.
-pub(crate) fn pods(world: &World, namespace: &str, label: &str) -> Result<Vec<String>> {
-    let names = world.field(namespace, &["pods", "-l", label], "{.items[*].metadata.name}")?;
-    Ok(names.split_whitespace().map(str::to_owned).collect())
-}
-
 /// Waits until there are as many pods as `before`, all of them ready, and none that has died.
 pub(crate) fn replaced(
     world: &World,
@@ -60,7 +54,7 @@ pub(crate) fn replaced(
 ) -> Result<()> {
     let path = "{.items[*].status.conditions[?(@.type==\"Ready\")].status}";
     world.eventually("other pods take the dead ones' place", || {
-        let pods = pods(world, namespace, label)?;
+        let pods = world.pods(namespace, label)?;
         let is_whole = pods.len() == before.len() && !pods.iter().any(|it| dead.contains(it));
         let ready = world.field(namespace, &["pods", "-l", label], path)?;
         let are_ready = ready.split_whitespace().filter(|it| *it == "True").count() == before.len();

@@ -140,6 +140,12 @@ impl World {
         self.kubectl().run(&["-n", namespace, "rollout", "status", workload, &timeout]).map(drop)
     }
 
+    /// Replaces the pods of a workload by new ones, and waits until that is done.
+    pub(crate) fn restart(&self, namespace: &str, workload: &str) -> Result<()> {
+        self.kubectl().run(&["-n", namespace, "rollout", "restart", workload])?;
+        self.rolled_out(namespace, workload)
+    }
+
     /// Waits for a condition of an object.
     pub(crate) fn wait_for(&self, namespace: &str, object: &str, condition: &str) -> Result<()> {
         let condition = format!("--for=condition={condition}");
@@ -152,6 +158,12 @@ impl World {
         let path = format!("-o=jsonpath={path}");
         let arguments = [&["-n", namespace, "get"], objects, &[path.as_str()]].concat();
         self.kubectl().run(&arguments)
+    }
+
+    /// Names of the pods with a label.
+    pub(crate) fn pods(&self, namespace: &str, label: &str) -> Result<Vec<String>> {
+        let names = self.field(namespace, &["pods", "-l", label], "{.items[*].metadata.name}")?;
+        Ok(names.split_whitespace().map(str::to_owned).collect())
     }
 
     /// Polls until `found` answers with something; `what` is for the message when it does not.
@@ -213,8 +225,7 @@ impl World {
         port: u16,
         metric: (&str, &str),
     ) -> Result<f64> {
-        let pods = self.field(namespace, &["pods", "-l", label], "{.items[*].metadata.name}")?;
-        pods.split_whitespace().map(|pod| self.metric_of(namespace, pod, port, metric)).sum()
+        self.pods(namespace, label)?.iter().map(|pod| self.metric_of(namespace, pod, port, metric)).sum()
     }
 
     /// Runs what takes a client of its own, to its end.

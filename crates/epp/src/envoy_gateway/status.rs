@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::kubernetes::listing::Listing;
-use crate::kubernetes::watch::{Seen, Watch};
+use crate::kubernetes::watch::Watch;
 use report::{PoolFacts, Report, RouteFacts};
 
 mod report;
@@ -57,8 +57,8 @@ impl Reporter {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                seen = route_watch.next() => is_news |= take(&mut routes, seen, |it| RouteFacts::of(it, &self.controller_name)),
-                seen = pool_watch.next() => is_news |= take(&mut pools, seen, PoolFacts::of),
+                seen = route_watch.next() => is_news |= routes.see(seen, |it| RouteFacts::of(it, &self.controller_name)),
+                seen = pool_watch.next() => is_news |= pools.see(seen, PoolFacts::of),
                 () = at(retry) => (is_news, retry) = (true, None),
                 // Only when no watch has more to say, so that a burst of events is one change.
                 () = std::future::ready(()), if is_news && routes.is_complete() && pools.is_complete() => {
@@ -117,18 +117,6 @@ impl Reporter {
             "status": { "parents": report.parents },
         });
         pools.patch_status(&report.name, &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
-    }
-}
-
-fn take<K, V: PartialEq>(
-    listing: &mut Listing<V>,
-    seen: Seen<K>,
-    reduce: impl FnOnce(K) -> (String, Option<V>),
-) -> bool {
-    match seen {
-        Seen::Event(event) => listing.take(event, reduce),
-        Seen::NotServed => listing.forget(),
-        Seen::Failed(_) => false,
     }
 }
 

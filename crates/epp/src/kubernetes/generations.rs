@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::listing::Listing;
 use super::pool::PoolApi;
-use super::watch::{Seen, Watch};
+use super::watch::Watch;
 use super::{Kubernetes, Scope};
 use crate::policies::rewrites::{Rule, Target};
 use crate::policies::{Policies, Rewrite, Rewrites};
@@ -41,18 +41,6 @@ impl<V: PartialEq> Generations<V> {
     pub fn objects(&self) -> impl Iterator<Item = (&String, &V)> {
         let listing = if self.current.is_complete() { &self.current } else { &self.legacy };
         listing.objects().iter()
-    }
-}
-
-fn take<V: PartialEq>(
-    listing: &mut Listing<V>,
-    seen: Seen<DynamicObject>,
-    reduce: impl FnOnce(DynamicObject) -> (String, Option<V>),
-) -> bool {
-    match seen {
-        Seen::Event(event) => listing.take(event, reduce),
-        Seen::NotServed => listing.forget(),
-        Seen::Failed(_) => false,
     }
 }
 
@@ -173,8 +161,8 @@ async fn follow<V: PartialEq>(
     let mut known = Generations::default();
     loop {
         let is_news = tokio::select! {
-            seen = current.next() => take(&mut known.current, seen, &reduce),
-            seen = legacy.next() => take(&mut known.legacy, seen, &reduce),
+            seen = current.next() => known.current.see(seen, &reduce),
+            seen = legacy.next() => known.legacy.see(seen, &reduce),
         };
         if is_news {
             publish(&known);

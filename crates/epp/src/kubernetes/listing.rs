@@ -8,6 +8,8 @@ use std::mem;
 
 use kube::runtime::watcher::Event;
 
+use super::watch::Seen;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Listing<V> {
@@ -23,6 +25,16 @@ impl<V> Default for Listing<V> {
 }
 
 impl<V: PartialEq> Listing<V> {
+    /// Takes what a watch has seen. Whether [`Self::objects`] or [`Self::is_complete`] changed; `reduce` is that of
+    /// [`Self::take`].
+    pub fn see<K>(&mut self, seen: Seen<K>, reduce: impl FnOnce(K) -> (String, Option<V>)) -> bool {
+        match seen {
+            Seen::Event(event) => self.take(event, reduce),
+            Seen::NotServed => self.forget(),
+            Seen::Failed(_) => false,
+        }
+    }
+
     /// Takes an event; `reduce` gives an object's name and what to keep of it, `None` for an object that does not
     /// count. Whether [`Self::objects`] or [`Self::is_complete`] changed.
     pub fn take<K>(&mut self, event: Event<K>, reduce: impl FnOnce(K) -> (String, Option<V>)) -> bool {

@@ -18,11 +18,11 @@ pub(super) fn alone(front: &Front<'_>) -> Result<()> {
 /// A second picker for the engines that are there.
 fn install(front: &Front<'_>) -> Result<()> {
     let chart = format!("{}/llmd-router", stack::charts());
-    let (registry, tag) = (front.world.registry(), front.world.tag());
     let values = format!(
         "mode=gateway,httpRoute.create=true,httpRoute.inferenceGatewayName=front,\
          router.modelServers.matchLabels.kserve\\.io/component=workload,\
-         global.imageRegistry={registry},global.imageTag={tag}"
+         {}",
+        stack::images(front.world)
     );
     let install = ["install", RELEASE, &chart, "--namespace", NAMESPACE, "--set", &values];
     helm(front.world.kubectl(), &[install.as_slice(), &["--wait", "--timeout=120s"]].concat()).map(drop)

@@ -2,6 +2,7 @@ use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::kubernetes::watch::Seen;
 
 fn own_pool() -> OwnPool {
     OwnPool { name: "pool".to_owned(), group: PoolApi::V1.group() }
@@ -62,15 +63,15 @@ fn the_current_group_wins_while_it_is_served() {
     let names = |known: &Generations<i32>| known.objects().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let mut known = Generations::default();
     for seen in list("legacy") {
-        take(&mut known.legacy, seen, reduce);
+        known.legacy.see(seen, reduce);
     }
     assert_eq!(names(&known), ["legacy"]);
     for seen in list("current") {
-        take(&mut known.current, seen, reduce);
+        known.current.see(seen, reduce);
     }
     assert_eq!(names(&known), ["current"]);
-    assert!(!take(&mut known.current, Seen::Failed(String::new()), reduce));
+    assert!(!known.current.see(Seen::Failed(String::new()), reduce));
     assert_eq!(names(&known), ["current"], "an API server that is away changes nothing");
-    assert!(take(&mut known.current, Seen::NotServed, reduce));
+    assert!(known.current.see(Seen::NotServed, reduce));
     assert_eq!(names(&known), ["legacy"]);
 }
