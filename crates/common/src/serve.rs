@@ -1,7 +1,8 @@
 //! Accept loop for HTTP/1.1 and HTTP/2, plain or TLS, that drains.
 //!
 //! One task a connection. On drain the listener closes, idle connections end and busy ones finish the request
-//! they are in; on cancel every connection is dropped, which cancels the handlers behind it.
+//! they are in, and one that the client sends right after it; on cancel every connection is dropped, which cancels
+//! the handlers behind it.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -25,8 +26,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::shutdown::Shutdown;
 
 mod opening;
+mod parting;
 
 use opening::Opening;
+use parting::{Activity, Attended};
 
 /// Idle time after which a client's TCP connection is probed, and the time between probes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -38,6 +41,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests open at a time on one HTTP/2 connection; further ones wait at the client. A gateway carries all of
 /// its requests over a few connections, each for as long as its answer streams.
 const MAX_STREAMS: u32 = 4096;
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
@@ -78,22 +83,23 @@ pub async fn serve<S, B>(
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    B: HttpBody + Send + 'static,
+    B: HttpBody + Send + Unpin + 'static,
     B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    B::Error: Into<BoxError>,
 {
     let permits = Arc::new(Semaphore::new(limits.max_connections));
     let builder = Arc::new(connection_builder(limits));
     loop {
         let permit = tokio::select! {
             biased;
-            () = shutdown.draining().cancelled() => return,
             permit = Arc::clone(&permits).acquire_owned() => permit,
+            () = shutdown.draining().cancelled() => return,
         };
         let accepted = tokio::select! {
             biased;
-            () = shutdown.draining().cancelled() => return,
+            // First what has come already: the kernel has told these clients that they are connected.
             accepted = listener.accept() => accepted,
+            () = shutdown.draining().cancelled() => return,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -104,7 +110,12 @@ pub async fn serve<S, B>(
                 continue;
             }
         };
-        let service = WithPeer { service: service.clone(), peer: Peer(peer) };
+        let service = Attended {
+            service: service.clone(),
+            peer: Peer(peer),
+            activity: Activity::new(),
+            leaving: shutdown.leaving().clone(),
+        };
         let (builder, tls, shutdown_of_connection) = (Arc::clone(&builder), tls.clone(), shutdown.clone());
         shutdown.spawn(async move {
             let served = connection(stream, tls, &builder, limits, service, &shutdown_of_connection);
@@ -113,23 +124,6 @@ pub async fn serve<S, B>(
             }
             drop(permit);
         });
-    }
-}
-
-/// Tells a service who asks.
-struct WithPeer<S> {
-    service: S,
-    peer: Peer,
-}
-
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
-        self.service.call(request)
     }
 }
 
@@ -150,34 +144,33 @@ fn connection_builder(limits: Limits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
 async fn connection<S, B>(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     builder: &auto::Builder<TokioExecutor>,
     limits: Limits,
-    service: S,
+    service: Attended<S>,
     shutdown: &Shutdown,
 ) -> Result<(), BoxError>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
-    B: HttpBody + Send + 'static,
+    B: HttpBody + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
     set_options(&stream, limits.peer_timeout)?;
+    let activity = service.activity.clone();
     match tls {
         None => {
             let io = TokioIo::new(Opening::new(stream, limits.header_timeout));
-            drive(builder.serve_connection(io, service), shutdown).await
+            drive(builder.serve_connection(io, service), &activity, shutdown).await
         }
         Some(tls) => {
             let handshake = tokio::time::timeout(Duration::from_secs(10), tls.accept(stream));
             let stream = handshake.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             let io = TokioIo::new(Opening::new(stream, limits.header_timeout));
-            drive(builder.serve_connection(io, service), shutdown).await
+            drive(builder.serve_connection(io, service), &activity, shutdown).await
         }
     }
 }
@@ -212,13 +205,18 @@ where
     }
 }
 
-async fn drive<C: Graceful>(connection: C, shutdown: &Shutdown) -> Result<(), BoxError> {
+/// Serves a connection to its end. Once the process drains it takes leave of the client.
+async fn drive<C: Graceful>(connection: C, activity: &Activity, shutdown: &Shutdown) -> Result<(), BoxError> {
     let mut connection = std::pin::pin!(connection);
+    let leave = async {
+        shutdown.draining().cancelled().await;
+        activity.may_end().await;
+    };
     tokio::select! {
         biased;
         () = shutdown.cancelled().cancelled() => return Ok(()),
         result = connection.as_mut() => return result,
-        () = shutdown.draining().cancelled() => connection.as_mut().end_gracefully(),
+        () = leave => connection.as_mut().end_gracefully(),
     }
     tokio::select! {
         biased;

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::ready::Readiness;
 
 /// For idle listeners and connections to notice the drain, whatever the deadline.
-const SETTLE: Duration = Duration::from_millis(100);
+pub(crate) const SETTLE: Duration = Duration::from_millis(350);
 
 /// How long the two waiting steps last.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,7 @@ impl Signals {
 /// Shared by everything that must stop. Clones are handles to the same shutdown.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
+    leaving: CancellationToken,
     draining: CancellationToken,
     cancelled: CancellationToken,
     tasks: TaskTracker,
@@ -62,6 +63,13 @@ impl Shutdown {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Fires when clients should take their next request elsewhere: endpoints are still being propagated, and what
+    /// comes is served.
+    #[must_use]
+    pub const fn leaving(&self) -> &CancellationToken {
+        &self.leaving
     }
 
     /// Fires when new work must be refused.
@@ -103,6 +111,7 @@ impl Shutdown {
     /// The sequence without the signal, for owners that decide themselves.
     pub async fn finish(&self, readiness: &Readiness, times: Times) -> bool {
         readiness.condition("process", "shutting down").not_ready("shutting down");
+        self.leaving.cancel();
         tokio::time::sleep(times.propagation).await;
         self.draining.cancel();
         self.tasks.close();

@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
+mod parting;
+
 /// Longer than any limit under test; only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Short enough for a test, long enough for a busy machine to answer a request.
@@ -21,9 +23,14 @@ const LIMITS: Limits = Limits {
 
 /// Serves `router` until the test ends.
 async fn start(router: Router) -> SocketAddr {
+    start_until(router, &Shutdown::new()).await
+}
+
+/// Serves `router` until `shutdown` drains.
+async fn start_until(router: Router, shutdown: &Shutdown) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, TowerToHyperService::new(router), None, LIMITS, Shutdown::new()));
+    shutdown.spawn(serve(listener, TowerToHyperService::new(router), None, LIMITS, shutdown.clone()));
     address
 }
 
