@@ -111,6 +111,9 @@ impl Cluster {
     /// # Errors
     /// When a process of it ends or is not ready in time.
     pub fn start(level: Level) -> Result<Result<Self, String>> {
+        if let Some(reason) = Self::reason_against(level) {
+            return Ok(Err(reason));
+        }
         let bin = kubernetes_programs()?;
         if let Some(missing) = level.programs().iter().find(|name| !bin.join(name).exists()) {
             let build = level.build();
@@ -146,6 +149,12 @@ impl Cluster {
             Level::Node => cluster.start_real_node()?,
         }
         Ok(Ok(cluster))
+    }
+
+    /// Why this machine could not have a cluster of this level, were all of its programs there.
+    #[must_use]
+    pub fn reason_against(level: Level) -> Option<String> {
+        if level == Level::Node { machine::reason_against() } else { None }
     }
 
     /// The cluster with a real node that an earlier run kept on this machine, if its API server is ready and no

@@ -78,6 +78,16 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// Why the cluster cannot come up here, whatever is built for it.
+    #[must_use]
+    pub fn reason_against(&self) -> Option<String> {
+        match self {
+            Self::Node => node::Node::reason_against(),
+            Self::Kind => kind::Kind::reason_against(),
+            Self::Kubeconfig(_) => None,
+        }
+    }
+
     /// Brings the cluster up. With `reuse`, one that was kept by an earlier run is taken instead.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `cargo xtask e2e`: builds what the delivery stories need and becomes the program that tells them.
 
 use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,10 +10,14 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::Message;
 use clap::{Args, ValueEnum};
 
-use crate::command::{cargo, shown};
+use crate::command::{cargo, say, say_error, shown};
 use crate::images;
 use crate::k8s::{self, Addition, Level};
+use crate::sums::Sums;
 use crate::workspace::{architecture, metadata, root};
+
+/// The word by which stories ask for images of llmd; the other words are additions to Kubernetes.
+const IMAGES: &str = "images";
 
 /// Where the cluster comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,9 +36,12 @@ pub(crate) struct Options {
     /// Use the cluster of this file instead; its images come from --registry
     #[arg(long, value_name = "PATH", conflicts_with = "provider", requires = "registry")]
     kubeconfig: Option<PathBuf>,
-    /// Only stories whose name holds this
-    #[arg(long, value_name = "STORY")]
+    /// Only stories whose name holds one of these, with commas between them
+    #[arg(long, value_name = "STORY,…")]
     filter: Option<String>,
+    /// No stories whose name holds one of these, with commas between them
+    #[arg(long, value_name = "STORY,…")]
+    skip: Option<String>,
     /// Leave the cluster up, and use the one that was left up
     #[arg(long)]
     keep: bool,
@@ -54,39 +62,78 @@ pub(crate) struct Options {
     tag: Option<String>,
 }
 
+/// What continuous integration has no time for: the controller that autoscalers read takes ten minutes to compile.
+const SKIPPED: &str = "autoscale";
+
+/// Tells the stories where this machine can have a real node; returns what became of them.
+pub(crate) fn told() -> Sums {
+    tell_apart().unwrap_or_else(|error| {
+        say_error(&format!("{error:#}"));
+        Sums::BROKEN
+    })
+}
+
+/// In a process of its own, whose output goes on to ours.
+fn tell_apart() -> Result<Sums> {
+    let junit = metadata()?.target_directory.join("e2e/junit.xml");
+    let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+    command
+        .args(["e2e", "--profile=dev", "--skip", SKIPPED, "--junit", junit.as_str()])
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot run {}", shown(&command)))?;
+    let stdout = child.stdout.take().context("standard output is piped")?;
+    let mut sums = None;
+    for line in BufReader::new(stdout).lines() {
+        let line = line.context("cannot read what the stories say")?;
+        sums = Sums::read(&line).or(sums);
+        say(&line);
+    }
+    let status = child.wait().with_context(|| format!("cannot wait for {}", shown(&command)))?;
+    let sums = sums.with_context(|| format!("{} ended without a summary: {status}", shown(&command)))?;
+    ensure!(status.success() || sums.n_failed > 0, "{} failed: {status}", shown(&command));
+    Ok(sums)
+}
+
 /// Returns only when something failed before the stories took over.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut stories = Command::new(program()?);
     stories.args(options.of_stories()?);
-    if !options.down {
-        let (level, additions) = options.kubernetes();
-        stories.env("KUBEBUILDER_ASSETS", k8s::build(level, additions)?);
-    }
-    if options.wants_images() {
-        let platform = format!("linux/{}", architecture()?);
-        images::run("images", &["--platform", &platform, "--profile", &options.profile].map(str::to_owned))?;
+    // Nothing is built for stories that say only why they cannot be told.
+    if !options.down
+        && let Some(needs) = needs(&stories)?
+    {
+        stories.env("KUBEBUILDER_ASSETS", options.build(&needs)?);
     }
     // Replacing this process leaves nothing between the terminal's signals and who takes the cluster down.
     Err(stories.exec()).with_context(|| format!("cannot run {}", shown(&stories)))
 }
 
-impl Options {
-    /// Whether a story that is told needs llmd's images as archives.
-    fn wants_images(&self) -> bool {
-        let needs_none = ["smoke", "lws", "gateway"];
-        let is_among = self.filter.as_deref().is_some_and(|it| needs_none.contains(&it));
-        !self.down && self.registry.is_none() && !is_among
-    }
+/// What the stories need; `None` when this machine cannot have their cluster.
+fn needs(stories: &Command) -> Result<Option<Vec<String>>> {
+    let mut ask = Command::new(stories.get_program());
+    ask.args(stories.get_args()).arg("--needs");
+    let answer = ask.output().with_context(|| format!("cannot run {}", shown(&ask)))?;
+    let words = String::from_utf8(answer.stdout)?.lines().map(str::to_owned).collect();
+    Ok(answer.status.success().then_some(words))
+}
 
-    /// What of Kubernetes runs on this machine.
-    const fn kubernetes(&self) -> (Level, &'static [Addition]) {
-        match (&self.kubeconfig, self.provider) {
-            (Some(_), _) => (Level::ControlPlane, &[]),
-            (None, Provider::Node) => (Level::Node, &[Addition::Lws, Addition::Gateway, Addition::Metrics]),
+impl Options {
+    /// Builds what the stories need; returns the folder of Kubernetes' programs.
+    fn build(&self, needs: &[String]) -> Result<PathBuf> {
+        let additions = needs.iter().filter_map(|it| Addition::from_str(it, false).ok());
+        let bin = match (&self.kubeconfig, self.provider) {
+            (Some(_), _) => k8s::build(Level::ControlPlane, &[]),
+            (None, Provider::Node) => k8s::build(Level::Node, &additions.collect::<Vec<_>>()),
             (None, Provider::Kind) => {
-                (Level::Node, &[Addition::Lws, Addition::Gateway, Addition::Metrics, Addition::Kind])
+                k8s::build(Level::Node, &additions.chain([Addition::Kind]).collect::<Vec<_>>())
             }
+        }?;
+        if self.registry.is_none() && needs.iter().any(|it| it == IMAGES) {
+            let platform = format!("linux/{}", architecture()?);
+            let how = ["--platform", &platform, "--profile", &self.profile];
+            images::run("images", &how.map(str::to_owned))?;
         }
+        Ok(bin)
     }
 
     /// The options of the stories' program. Files are the caller's, whatever folder the program runs in.
@@ -102,9 +149,12 @@ impl Options {
         if let Some(path) = &self.junit {
             options.extend(["--junit".into(), std::path::absolute(path)?.into()]);
         }
-        for (flag, value) in
-            [("--filter", &self.filter), ("--registry", &self.registry), ("--tag", &self.tag)]
-        {
+        for (flag, value) in [
+            ("--filter", &self.filter),
+            ("--skip", &self.skip),
+            ("--registry", &self.registry),
+            ("--tag", &self.tag),
+        ] {
             options.extend(value.iter().flat_map(|value| [OsString::from(flag), value.into()]));
         }
         if self.registry.is_none() {

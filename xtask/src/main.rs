@@ -4,6 +4,7 @@
 //! functions with tests beside them.
 
 mod bench;
+mod ci;
 mod codegen;
 mod command;
 mod deps;
@@ -13,6 +14,7 @@ mod images;
 mod k8s;
 mod lint;
 mod packages;
+mod sums;
 mod test;
 mod tidy;
 #[cfg(test)]
@@ -95,14 +97,14 @@ enum Task {
         #[command(subcommand)]
         what: Option<bench::Bench>,
     },
-    /// What continuous integration runs: lint, then test
+    /// What continuous integration runs: lint, test, then the delivery stories where there can be a node
     Ci,
 }
 
 fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Up { args } => exit_code(up::run(&args)),
-        Task::Test { crates } => test::run(&crates),
+        Task::Test { crates } => summed_up(test::run(&crates)),
         Task::Lint { each_crate } => exit_code(lint::run(each_crate)),
         Task::Codegen { check } => exit_code(codegen::run(check)),
         Task::Golden => exit_code(golden::run()),
@@ -114,7 +116,7 @@ fn main() -> ExitCode {
         Task::Version { version } => exit_code(version::run(version.as_deref())),
         Task::E2e(options) => exit_code(e2e::run(&options)),
         Task::Bench { what } => exit_code(bench::run(what.unwrap_or(bench::Bench::Engine))),
-        Task::Ci => ci(),
+        Task::Ci => ci::run(),
     }
 }
 
@@ -128,9 +130,8 @@ fn exit_code(done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Tests run even when the lints complain, so that one run tells everything; their summary is the last line.
-fn ci() -> ExitCode {
-    let linted = exit_code(lint::run(false));
-    let tested = test::run(&[]);
-    if linted == ExitCode::SUCCESS { tested } else { linted }
+/// Says the sums as the last line of all output.
+fn summed_up(sums: sums::Sums) -> ExitCode {
+    command::say(&sums.to_string());
+    if sums.n_failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -3,17 +3,18 @@
 mod tally;
 
 use std::io::{BufRead, BufReader};
-use std::process::{ExitCode, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result};
 
 use crate::command::{cargo, run as run_command, say, say_error, shown};
 use crate::k8s;
+use crate::sums::Sums;
 use crate::workspace::root;
 use tally::Tally;
 
-/// Tests `crates`, or all of them. The last line of all output is `N passed, N failed, N skipped`.
-pub(crate) fn run(crates: &[String]) -> ExitCode {
+/// Builds the programs and tests `crates`, or all of them.
+pub(crate) fn run(crates: &[String]) -> Sums {
     // Kubernetes builds beside the workspace. Where it cannot, the stories that need it say so and are skipped.
     let kubernetes = std::thread::spawn(k8s::ensure_built);
     // The end-to-end stories start the programs as they lie beside the test.
@@ -22,16 +23,13 @@ pub(crate) fn run(crates: &[String]) -> ExitCode {
     if let Ok(Err(error)) = kubernetes.join() {
         say_error(&format!("no Kubernetes for the tests: {error:#}"));
     }
-    let (tally, succeeded) = built.and_then(|()| test(crates)).unwrap_or_else(|error| {
+    built.and_then(|()| test(crates)).unwrap_or_else(|error| {
         say_error(&format!("{error:#}"));
-        (Tally::default(), false)
-    });
-    let n_failed = tally.n_failed_in(succeeded);
-    say(&format!("{} passed, {n_failed} failed, {} skipped", tally.n_passed(), tally.n_skipped()));
-    if n_failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        Sums::BROKEN
+    })
 }
 
-fn test(crates: &[String]) -> Result<(Tally, bool)> {
+fn test(crates: &[String]) -> Result<Sums> {
     let mut command = cargo();
     command.current_dir(root()).args(["test", "--no-fail-fast"]).stdout(Stdio::piped());
     if crates.is_empty() {
@@ -52,5 +50,5 @@ fn test(crates: &[String]) -> Result<(Tally, bool)> {
         }
     }
     let status = child.wait().with_context(|| format!("cannot wait for {}", shown(&command)))?;
-    Ok((tally, status.success()))
+    Ok(tally.sums(status.success()))
 }

@@ -54,14 +54,11 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Takes the machine and removes what an earlier run left, or says why this machine cannot have a real node.
+    /// Takes the machine and removes what an earlier run left, or says who has it.
     ///
     /// # Errors
     /// When leftovers cannot be removed.
     pub(super) fn claim() -> Result<Result<Self, String>> {
-        if let Some(reason) = reason_against() {
-            return Ok(Err(reason));
-        }
         let machine = match Self::lock()? {
             Ok(machine) => machine,
             Err(reason) => return Ok(Err(reason)),
@@ -108,7 +105,7 @@ pub(super) fn existing_folder() -> Option<std::path::PathBuf> {
 }
 
 /// Why there can be no real node here.
-fn reason_against() -> Option<String> {
+pub(super) fn reason_against() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("a real node needs root".to_owned());
     }

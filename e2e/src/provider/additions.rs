@@ -26,6 +26,16 @@ pub enum Addition {
 }
 
 impl Addition {
+    /// As `cargo xtask k8s --add` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lws => "lws",
+            Self::Gateway => "gateway",
+            Self::Metrics => "metrics",
+        }
+    }
+
     /// The object by which it is recognised where it was not installed from here, as `kubectl get` takes it.
     const fn sign(self) -> &'static str {
         match self {
@@ -133,10 +143,8 @@ pub fn install(provider: &dyn Provider, addition: Addition) -> Result<()> {
 pub fn chart(provider: &dyn Provider, addition: Addition) -> Result<PathBuf> {
     let chart = place(provider)?.join("charts").join(addition.chart());
     if !chart.exists() {
-        return skip(format!(
-            "no {}: `cargo xtask k8s --add lws,gateway,metrics` builds it",
-            chart.display()
-        ));
+        let name = addition.name();
+        return skip(format!("no {}: `cargo xtask k8s --add {name}` builds it", chart.display()));
     }
     Ok(chart)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 use super::{NAME, Provider};
@@ -26,6 +26,10 @@ pub(super) struct Kind {
 }
 
 impl Kind {
+    pub(super) fn reason_against() -> Option<String> {
+        first(answers).err().map(|reasons| format!("kind needs a container engine: {reasons}"))
+    }
+
     pub(super) fn start(reuse: bool) -> Result<Self> {
         let bin = kubernetes_programs()?;
         if !bin.join("kind").exists() {
@@ -110,18 +114,26 @@ fn kind(bin: &Path, engine: &str, arguments: &[&str]) -> Result<String> {
 /// # Errors
 /// A [`Skip`] with what every engine said.
 fn engine(bin: &Path) -> Result<&'static str> {
+    first(|it| answers(it).and_then(|()| runs_privileged(it, bin))).map_err(|reasons| {
+        Skip(format!("kind needs an engine that runs privileged containers: {reasons}")).into()
+    })
+}
+
+/// The first engine that is fit, or why none is.
+fn first(is_fit: impl Fn(&str) -> Result<()>) -> Result<&'static str, String> {
     let mut reasons = Vec::new();
     for engine in ENGINES {
-        if !is_on_path(engine) {
-            reasons.push(format!("no {engine} on PATH"));
-            continue;
-        }
-        match runs_privileged(engine, bin) {
+        match is_fit(engine) {
             Ok(()) => return Ok(engine),
             Err(error) => reasons.push(last_line(&error)),
         }
     }
-    Err(Skip(format!("kind needs an engine that runs privileged containers: {}", reasons.join("; "))).into())
+    Err(reasons.join("; "))
+}
+
+fn answers(engine: &str) -> Result<()> {
+    ensure!(is_on_path(engine), "no {engine} on PATH");
+    command::output(Command::new(engine).arg("info")).map(drop)
 }
 
 fn last_line(error: &anyhow::Error) -> String {
@@ -130,13 +142,12 @@ fn last_line(error: &anyhow::Error) -> String {
 
 /// Runs the small server's program once, as a privileged container of an image made of that one file.
 fn runs_privileged(engine: &str, bin: &Path) -> Result<()> {
-    command::output(Command::new(engine).arg("info"))?;
     let mut tar =
         Command::new("tar").arg("-C").arg(bin).args(["-cf", "-", "hello"]).stdout(Stdio::piped()).spawn()?;
     let archive = tar.stdout.take().context("standard output is piped")?;
     let imported = Command::new(engine).args(["import", "-", PROBE]).stdin(archive).output()?;
     tar.wait()?;
-    anyhow::ensure!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr).trim());
+    ensure!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr).trim());
     let run = ["run", "--rm", "--privileged", "--network=none", PROBE, "/hello", "cat", "/proc/self/status"];
     command::output(Command::new(engine).args(run)).map(drop)
 }

@@ -24,6 +24,10 @@ pub(super) struct Node {
 }
 
 impl Node {
+    pub(super) fn reason_against() -> Option<String> {
+        Cluster::reason_against(Level::Node)
+    }
+
     pub(super) fn start(reuse: bool) -> Result<Self> {
         if reuse && let Some(kept) = Cluster::kept()? {
             return Ok(Self { kubectl: kept.kubectl.clone(), origin: RefCell::new(Origin::Kept(kept)) });

@@ -5,7 +5,6 @@
 //! backends are Services, which every gateway carries.
 
 use anyhow::{Result, ensure};
-use llmd_e2e::provider::Addition;
 use serde_json::{Value, json};
 
 use crate::load::Load;
@@ -25,7 +24,6 @@ const SAMPLE: f64 = 200.0;
 const SILENCE: f64 = 50.0;
 
 pub(crate) fn story(world: &World) -> Result<()> {
-    world.install(Addition::Gateway)?;
     stack::installed(world)?;
     stack::restricted(world, NAMESPACE)?;
     let envoy = gateway::front(world, NAMESPACE)?;

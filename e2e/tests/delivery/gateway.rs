@@ -1,7 +1,6 @@
 //! A gateway as an operator's cluster has it: Envoy Gateway programs Envoy from a Gateway and an HTTPRoute.
 
 use anyhow::Result;
-use llmd_e2e::provider::Addition;
 
 use crate::hello;
 use crate::world::{Reach, World};
@@ -29,7 +28,6 @@ spec:
 ";
 
 pub(crate) fn story(world: &World) -> Result<()> {
-    world.install(Addition::Gateway)?;
     world.namespace(NAMESPACE)?;
     hello::serve(world, NAMESPACE)?;
     let envoy = front(world, NAMESPACE)?;

@@ -11,6 +11,7 @@ use llmd_e2e::provider::{self, Addition};
 use llmd_e2e::skip::skip;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::gateway;
 use crate::stack;
 use crate::world::World;
 
@@ -31,7 +32,6 @@ pub(crate) fn prefill_and_decode(world: &World) -> Result<()> {
 }
 
 pub(crate) fn several_nodes(world: &World) -> Result<()> {
-    world.install(Addition::Lws)?;
     stack::installed(world)?;
     page(world, "several-nodes", "group")
 }
@@ -56,9 +56,11 @@ pub(crate) fn install(world: &World) -> Result<()> {
 }
 
 pub(crate) fn envoy_gateway(world: &World) -> Result<()> {
-    world.install(Addition::Gateway)?;
     stack::installed(world)?;
-    page(world, "envoy-gateway", "gated")
+    page(world, "envoy-gateway", "gated")?;
+    let kept = world.field(gateway::SYSTEM, &["configmap", "envoy-gateway-config"], "{.data}")?;
+    ensure!(!kept.contains("extensionManager"), "Envoy Gateway still asks for the extension server");
+    Ok(())
 }
 
 /// Runs a page. What an earlier run left of its namespace goes first.

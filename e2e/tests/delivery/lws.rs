@@ -1,7 +1,6 @@
 //! A group of pods as one: its workers find their leader, and the group is ready when all of it is.
 
 use anyhow::Result;
-use llmd_e2e::provider::Addition;
 
 use crate::hello;
 use crate::world::World;
@@ -27,7 +26,6 @@ spec:
 ";
 
 pub(crate) fn story(world: &World) -> Result<()> {
-    world.install(Addition::Lws)?;
     world.load("hello.tar")?;
     world.namespace(NAMESPACE)?;
     hello::apply(world, NAMESPACE, GROUP)?;

@@ -36,75 +36,80 @@ mod world;
 use std::process::ExitCode;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
+use llmd_e2e::provider::Addition::{self, Gateway, Lws, Metrics};
 use llmd_e2e::provider::Choice;
 use tokio::signal::unix::{SignalKind, signal};
 
 use options::Options;
 use world::World;
 
+type Tell = fn(&World) -> Result<()>;
+
 /// One thing that must hold, told against a cluster.
 struct Story {
     name: &'static str,
     /// What holds when it passes.
     says: &'static str,
-    tell: fn(&World) -> Result<()>,
+    /// Whether it takes llmd's images.
+    of_llmd: bool,
+    /// Controllers of others that the cluster has when it is told.
+    with: &'static [Addition],
+    tell: Tell,
+}
+
+impl Story {
+    /// About the cluster itself.
+    const fn of_cluster(
+        name: &'static str,
+        says: &'static str,
+        with: &'static [Addition],
+        tell: Tell,
+    ) -> Self {
+        Self { name, says, of_llmd: false, with, tell }
+    }
+
+    /// About llmd in it.
+    const fn of_llmd(name: &'static str, says: &'static str, with: &'static [Addition], tell: Tell) -> Self {
+        Self { name, says, of_llmd: true, with, tell }
+    }
 }
 
 /// In the order in which they are told.
 const STORIES: [Story; 27] = [
-    Story { name: "smoke", says: "a pod has all that a pod expects", tell: smoke::story },
-    Story { name: "images", says: "each image starts under strict rules", tell: images::story },
-    Story { name: "lws", says: "a group of pods finds its leader", tell: lws::story },
-    Story { name: "gateway", says: "a Gateway answers by its route", tell: gateway::story },
-    Story { name: "install", says: "two charts bring a controller up", tell: install::story },
-    Story { name: "first-service", says: "the guide works as it stands", tell: guides::first_service },
-    Story {
-        name: "prefill-and-decode",
-        says: "the guide works as it stands",
-        tell: guides::prefill_and_decode,
-    },
-    Story { name: "several-nodes", says: "the guide works as it stands", tell: guides::several_nodes },
-    Story { name: "envoy-gateway", says: "the guide works as it stands", tell: guides::envoy_gateway },
-    Story { name: "serving", says: "answers are the model's, word by word", tell: serving::story },
-    Story { name: "canary", says: "requests are shared by weight, and none is lost", tell: canary::story },
-    Story { name: "scale", says: "engines come and go by number, and by a stop", tell: scale::story },
-    Story { name: "autoscale", says: "an autoscaler follows the load", tell: scale::autoscaler },
-    Story {
-        name: "helm-test",
-        says: "a release's own tests pass, its notes are true",
-        tell: helm_test::story,
-    },
-    Story {
-        name: "charts-alone",
-        says: "a router and its servers need no controller",
-        tell: helm_test::charts_alone,
-    },
-    Story { name: "pools", says: "a route to a pool works on plain Envoy Gateway", tell: pools::story },
-    Story { name: "refusals", says: "wrong manifests are refused by name", tell: refusals::story },
-    Story { name: "upgrade", says: "an upgrade costs no request", tell: upgrade::story },
-    Story { name: "engine-dies", says: "an engine's death ends its streams alone", tell: faults::engine },
-    Story {
-        name: "disaggregated-dies",
-        says: "a death on either side ends its streams alone",
-        tell: disaggregated::pods_die,
-    },
-    Story {
-        name: "engines-crash",
-        says: "a crash costs what it holds, at once",
-        tell: disaggregated::engines_crash,
-    },
-    Story { name: "router-dies", says: "picker and controller come back", tell: faults::router },
-    Story {
-        name: "control-plane-dies",
-        says: "nobody who asks a model notices",
-        tell: faults::control_plane,
-    },
-    Story { name: "cold-start", says: "pods are ready soon after their creation", tell: cold_start::story },
-    Story { name: "rights", says: "accounts may do what they do, and little else", tell: rights::story },
-    Story { name: "uninstall", says: "services outlive the installation", tell: uninstall::story },
-    Story { name: "operators-page", says: "the page works as it stands", tell: guides::install },
+    Story::of_cluster("smoke", "a pod has all that a pod expects", &[], smoke::story),
+    Story::of_llmd("images", "each image starts under strict rules", &[], images::story),
+    Story::of_cluster("lws", "a group of pods finds its leader", &[Lws], lws::story),
+    Story::of_cluster("gateway", "a Gateway answers by its route", &[Gateway], gateway::story),
+    Story::of_llmd("install", "two charts bring a controller up", &[], install::story),
+    Story::of_llmd("first-service", "the guide works as it stands", &[], guides::first_service),
+    Story::of_llmd("prefill-and-decode", "the guide works as it stands", &[], guides::prefill_and_decode),
+    Story::of_llmd("several-nodes", "the guide works as it stands", &[Lws], guides::several_nodes),
+    Story::of_llmd("envoy-gateway", "the guide works as it stands", &[Gateway], guides::envoy_gateway),
+    Story::of_llmd("serving", "answers are the model's, word by word", &[], serving::story),
+    Story::of_llmd("canary", "requests are shared by weight, none is lost", &[Gateway], canary::story),
+    Story::of_llmd("scale", "engines come and go by number, and by a stop", &[], scale::story),
+    Story::of_llmd("autoscale", "an autoscaler follows the load", &[Metrics], scale::autoscaler),
+    Story::of_llmd("helm-test", "a release's own tests pass, its notes are true", &[], helm_test::story),
+    Story::of_llmd("charts-alone", "a router and its servers do without", &[], helm_test::charts_alone),
+    Story::of_llmd("pools", "a route to a pool works on plain Envoy Gateway", &[Gateway], pools::story),
+    Story::of_llmd("refusals", "wrong manifests are refused by name", &[], refusals::story),
+    Story::of_llmd("upgrade", "an upgrade costs no request", &[], upgrade::story),
+    Story::of_llmd("engine-dies", "a death ends its own streams", &[], faults::engine),
+    Story::of_llmd("disaggregated-dies", "a death ends its side's streams", &[], disaggregated::pods_die),
+    Story::of_llmd(
+        "engines-crash",
+        "a crash costs what it holds, at once",
+        &[],
+        disaggregated::engines_crash,
+    ),
+    Story::of_llmd("router-dies", "picker and controller come back", &[], faults::router),
+    Story::of_llmd("control-plane-dies", "nobody who asks a model notices", &[], faults::control_plane),
+    Story::of_llmd("cold-start", "pods are ready soon after their creation", &[], cold_start::story),
+    Story::of_llmd("rights", "accounts may do what they do, and little else", &[], rights::story),
+    Story::of_llmd("uninstall", "services outlive the installation", &[], uninstall::story),
+    Story::of_llmd("operators-page", "the page works as it stands", &[], guides::install),
 ];
 
 /// Why the main thread goes on.
@@ -119,6 +124,9 @@ fn main() -> ExitCode {
     if options.down {
         return exit_code(choice.clear().map(|()| true));
     }
+    if options.needs {
+        return exit_code(needs(&options).map(|()| true));
+    }
     // One place for each sender: neither waits.
     let (events, event) = sync_channel(2);
     let stories = events.clone();
@@ -132,6 +140,23 @@ fn main() -> ExitCode {
         Ok(Event::Interrupted) => interrupt(&choice),
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Prints what must be built for the stories.
+fn needs(options: &Options) -> Result<()> {
+    let stories = options.stories()?;
+    if let Some(reason) = options.choice().reason_against() {
+        bail!("no cluster here: {reason}");
+    }
+    if stories.iter().any(|it| it.of_llmd) {
+        println!("images");
+    }
+    for addition in [Lws, Gateway, Metrics] {
+        if stories.iter().any(|it| it.with.contains(&addition)) {
+            println!("{}", addition.name());
+        }
+    }
+    Ok(())
 }
 
 /// Tells the main thread of the first SIGINT or SIGTERM.

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use llmd_e2e::provider::Choice;
+
+use crate::{STORIES, Story};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask e2e")]
@@ -16,13 +19,19 @@ pub(crate) struct Options {
     kubeconfig: Option<PathBuf>,
     /// Only stories whose name holds one of these, with commas between them
     #[arg(long, value_name = "STORY,…", value_delimiter = ',', default_value = "")]
-    pub(crate) filter: Vec<String>,
+    filter: Vec<String>,
+    /// No stories whose name holds one of these, with commas between them
+    #[arg(long, value_name = "STORY,…", value_delimiter = ',')]
+    skip: Vec<String>,
     /// Leave the cluster up, and use the one that was left up
     #[arg(long)]
     pub(crate) keep: bool,
     /// Take the cluster down that was left up, and do nothing else
     #[arg(long)]
     pub(crate) down: bool,
+    /// Print what must be built for the stories, a word a line, or say why this machine cannot have the cluster
+    #[arg(long)]
+    pub(crate) needs: bool,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
@@ -49,6 +58,18 @@ enum Provider {
 }
 
 impl Options {
+    /// The stories that are told.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn stories(&self) -> Result<Vec<&'static Story>> {
+        let holds = |it: &Story, parts: &[String]| parts.iter().any(|part| it.name.contains(part.as_str()));
+        let is_told = |it: &&Story| holds(it, &self.filter) && !holds(it, &self.skip);
+        let stories: Vec<&Story> = STORIES.iter().filter(is_told).collect();
+        ensure!(!stories.is_empty(), "--filter and --skip leave no story");
+        Ok(stories)
+    }
+
     pub(crate) fn choice(&self) -> Choice {
         match (&self.kubeconfig, self.provider) {
             (Some(path), _) => Choice::Kubeconfig(path.clone()),

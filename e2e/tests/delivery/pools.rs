@@ -27,7 +27,6 @@ const EXTENSION: &str = "deployment/llmd-envoy-gateway";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn story(world: &World) -> Result<()> {
-    world.install(Addition::Gateway)?;
     stack::installed(world)?;
     world.namespace(NAMESPACE)?;
     extended(world, || {
@@ -65,7 +64,8 @@ fn configure(world: &World, values: &str) -> Result<()> {
     std::fs::write(&file, values)?;
     let (file, chart) = (file.display().to_string(), provider::chart(world.provider(), Addition::Gateway)?);
     let upgrade = ["upgrade", "eg", &chart.display().to_string(), "--namespace", gateway::SYSTEM];
-    let how = ["--reuse-values", "--values", &file, "--wait", "--timeout=180s"];
+    // Others of Helm's ways to keep values keep what is `null` here too.
+    let how = ["--reset-then-reuse-values", "--values", &file, "--wait", "--timeout=180s"];
     helm(world.kubectl(), &[upgrade.as_slice(), how.as_slice()].concat())?;
     // By itself it would take them only when its node has brought the new file.
     world.restart(gateway::SYSTEM, "deployment/envoy-gateway")

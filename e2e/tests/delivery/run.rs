@@ -4,18 +4,17 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use llmd_e2e::diagnostics;
+use llmd_e2e::provider::install;
 use llmd_e2e::skip::Skip;
 
+use crate::Story;
 use crate::options::Options;
 use crate::report::{Outcome, Report};
 use crate::world::World;
-use crate::{STORIES, Story};
 
 /// Whether no story failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let is_wanted = |it: &&Story| options.filter.iter().any(|part| it.name.contains(part.as_str()));
-    let stories: Vec<&Story> = STORIES.iter().filter(is_wanted).collect();
-    anyhow::ensure!(!stories.is_empty(), "--filter: no story's name holds {}", options.filter.join(" or "));
+    let stories = options.stories()?;
     let mut report = Report::default();
     let start = Instant::now();
     match options.choice().start(options.keep) {
@@ -57,7 +56,8 @@ fn kubeconfig(provider: &dyn llmd_e2e::provider::Provider) -> String {
 
 fn tell(story: &Story, world: &World, options: &Options) -> Outcome {
     println!("{}: {}", story.name, story.says);
-    let outcome = outcome((story.tell)(world));
+    let prepared = story.with.iter().try_for_each(|it| install(world.provider(), *it));
+    let outcome = outcome(prepared.and_then(|()| (story.tell)(world)));
     if let Outcome::Failed(_) = outcome {
         let folder = options.diagnostics.join(story.name);
         match diagnostics::collect(world.provider(), &folder) {

@@ -3,7 +3,6 @@
 
 use anyhow::{Result, ensure};
 use llmd_e2e::golden;
-use llmd_e2e::provider::Addition;
 use serde_json::{Value, json};
 
 use crate::answers;
@@ -34,7 +33,6 @@ pub(crate) fn story(world: &World) -> Result<()> {
 
 /// An autoscaler on the service itself.
 pub(crate) fn autoscaler(world: &World) -> Result<()> {
-    world.install(Addition::Metrics)?;
     let resources = json!({ "requests": { "cpu": "100m", "memory": "128Mi" } });
     let spec = json!({
         "replicas": 1,

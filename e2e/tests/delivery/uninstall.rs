@@ -12,6 +12,7 @@ const NAMESPACE: &str = "uninstall";
 
 pub(crate) fn story(world: &World) -> Result<()> {
     let entrance = stack::serve(world, NAMESPACE, &json!({}))?;
+    nothing_stays(world)?;
     let before = pods(world)?;
     let load = Load::start(&entrance);
     let done = without_controller(world).and_then(|()| {
@@ -23,6 +24,14 @@ pub(crate) fn story(world: &World) -> Result<()> {
     ensure!(pods(world)? == before, "the pods are the same ones as before");
     println!("  {} requests meanwhile, none failed", answers?);
     Ok(())
+}
+
+/// Whatever was deleted before goes: no finalizer holds it.
+fn nothing_stays(world: &World) -> Result<()> {
+    let path = "{.items[?(@.status.phase==\"Terminating\")].metadata.name}";
+    world.eventually("the namespaces of earlier stories are gone", || {
+        Ok(world.field("default", &["namespaces"], path)?.is_empty().then_some(()))
+    })
 }
 
 fn without_controller(world: &World) -> Result<()> {

@@ -11,7 +11,7 @@ use llmd_e2e::client::{Client, Reply};
 use llmd_e2e::kubectl::Kubectl;
 use llmd_e2e::metrics;
 use llmd_e2e::outcome;
-use llmd_e2e::provider::{Addition, Provider, install};
+use llmd_e2e::provider::Provider;
 use llmd_e2e::skip::skip;
 use tokio::runtime::Runtime;
 
@@ -67,11 +67,6 @@ impl World {
     /// Lets the cluster stay.
     pub(crate) fn keep(self) {
         self.provider.keep();
-    }
-
-    /// Has a controller installed, unless the cluster has it.
-    pub(crate) fn install(&self, addition: Addition) -> Result<()> {
-        install(self.provider(), addition)
     }
 
     /// Loads an archive of the folder beside the programs of Kubernetes.

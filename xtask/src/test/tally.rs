@@ -3,6 +3,8 @@
 //! The output of a passing test is dropped, except a line `skipped: REASON`, which makes the test count as
 //! skipped and not as passed.
 
+use crate::sums::Sums;
+
 /// Counts over all test binaries of a run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
@@ -44,20 +46,14 @@ impl Tally {
         None
     }
 
-    /// Tests that did what they are there for.
-    pub(super) const fn n_passed(&self) -> u64 {
-        self.n_passed.saturating_sub(self.n_skipped)
-    }
-
-    /// Tests that found this machine lacking something.
-    pub(super) const fn n_skipped(&self) -> u64 {
-        self.n_skipped + self.n_ignored
-    }
-
-    /// Tests that failed. A run that failed without one (it did not compile, or a test binary crashed) counts
-    /// as one failure.
-    pub(super) const fn n_failed_in(&self, succeeded: bool) -> u64 {
-        if self.n_failed == 0 && !succeeded { 1 } else { self.n_failed }
+    /// Tests that did what they are there for, that failed, and that found this machine lacking something. A run
+    /// that failed without a failed test (it did not compile, or a test binary crashed) counts as one failure.
+    pub(super) const fn sums(&self, succeeded: bool) -> Sums {
+        Sums {
+            n_passed: self.n_passed.saturating_sub(self.n_skipped),
+            n_failed: if self.n_failed == 0 && !succeeded { 1 } else { self.n_failed },
+            n_skipped: self.n_skipped + self.n_ignored,
+        }
     }
 }
 
@@ -115,7 +111,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     fn sums_up_binaries_and_tells_skipped_from_passed() {
         let mut tally = Tally::default();
         let shown: Vec<String> = RUN.lines().filter_map(|line| tally.read(line)).collect();
-        assert_eq!((tally.n_passed(), tally.n_failed_in(false), tally.n_skipped()), (2, 1, 1));
+        assert_eq!(tally.sums(false), Sums { n_passed: 2, n_failed: 1, n_skipped: 1 });
         assert!(shown.contains(&"test amx::b ... skipped: no AMX here".to_owned()), "{shown:#?}");
         assert!(shown.contains(&"---- c stdout ----".to_owned()), "{shown:#?}");
         assert!(!shown.iter().any(|line| line == "loading" || line == "    d"), "{shown:#?}");
@@ -124,7 +120,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 
     #[test]
     fn a_run_that_broke_counts_as_a_failure() {
-        assert_eq!(Tally::default().n_failed_in(false), 1);
-        assert_eq!(Tally::default().n_failed_in(true), 0);
+        assert_eq!(Tally::default().sums(false), Sums::BROKEN);
+        assert_eq!(Tally::default().sums(true), Sums::default());
     }
 }
