@@ -15,6 +15,10 @@ use serde_json::{Value, json};
 /// Every call ends within this time, in an answer or an error.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Connecting is a matter of milliseconds. What was sent to a Service before the node knew it stays without an answer,
+/// and only another try gets one.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
 /// A whole response.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -85,7 +89,9 @@ impl Client {
     /// A client of `base`, without `/v1`.
     #[must_use]
     pub fn new(base: &str) -> Self {
-        let http = HyperClient::builder(TokioExecutor::new()).build_http();
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_DEADLINE));
+        let http = HyperClient::builder(TokioExecutor::new()).build(connector);
         Self { base: base.trim_end_matches('/').to_owned(), http }
     }
 

@@ -6,14 +6,12 @@
 //! schema first, so one that does not parse is logged and skipped and stops nothing. A watch that fails starts again
 //! after a while, for as long as the process runs.
 
-use std::pin::pin;
-
 use futures_util::StreamExt;
 use kube::api::{Api, DynamicObject};
 use kube::core::{ApiResource, DynamicResourceScope, PartialObjectMeta};
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt};
+use llmd_common::kubernetes::watch::{Seen, Watch};
 use llmd_common::report::Report;
 use tokio_util::sync::CancellationToken;
 
@@ -89,23 +87,22 @@ pub async fn run(
     synced: CancellationToken,
     stop: CancellationToken,
 ) {
-    let kind = target.resource.kind.clone();
     let events = if target.metadata_only {
         let metadata = watcher(target.api::<PartialObjectMeta<DynamicObject>>(client), target.config());
         metadata.map(|it| it.map(without_data)).boxed()
     } else {
         watcher(target.api::<DynamicObject>(client), target.config()).boxed()
     };
-    let mut events = pin!(events.default_backoff());
+    let mut watch = Watch::of(target.resource.plural.clone(), events);
     let mut is_up = false;
     loop {
-        let event = tokio::select! {
+        let seen = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            event = events.next() => event,
+            seen = watch.next() => seen,
         };
-        match event {
-            Some(Ok(event)) => {
+        match seen {
+            Seen::Event(event) => {
                 let is_complete = matches!(event, Event::InitDone);
                 sink.take(event);
                 // A watch that goes on where it broke off lists nothing again.
@@ -117,12 +114,10 @@ pub async fn run(
                     synced.cancel();
                 }
             }
-            Some(Err(error)) => {
+            Seen::NotServed | Seen::Failed(_) => {
                 is_up = false;
                 metrics.watch_up(&target.resource, false);
-                tracing::warn!(kind, error = %Report(&error), "watch failed; it starts again after a while");
             }
-            None => return,
         }
     }
 }

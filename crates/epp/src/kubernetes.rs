@@ -23,7 +23,6 @@ pub mod leader;
 pub mod listing;
 pub mod pod;
 pub mod pool;
-pub mod watch;
 
 use discovery::Discovery;
 

@@ -84,8 +84,10 @@ impl Addition {
                 "image.manager.repository=localhost/lws,image.manager.tag=1,image.manager.pullPolicy=Never,\
                  resources.requests.cpu=50m,resources.requests.memory=64Mi"
             }
+            // A single one that is restarted need not wait for its own lease to run out.
             Self::Gateway => {
-                "global.images.envoyProxy.image=localhost/envoy:1,\
+                "config.envoyGateway.provider.kubernetes.leaderElection.disable=true,\
+                 global.images.envoyProxy.image=localhost/envoy:1,\
                  config.envoyGateway.extensionApis.enableEnvoyPatchPolicy=true,\
                  config.envoyGateway.extensionApis.enableBackend=true"
             }

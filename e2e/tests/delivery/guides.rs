@@ -15,6 +15,11 @@ use crate::gateway;
 use crate::stack;
 use crate::world::World;
 
+/// Namespaces of the guides.
+const FIRST: &str = "first";
+const APART: &str = "apart";
+const GROUP: &str = "group";
+const GATED: &str = "gated";
 /// A page that takes longer waits for something that does not come.
 const PAGE_DEADLINE: Duration = Duration::from_secs(420);
 const POLL: Duration = Duration::from_millis(250);
@@ -23,17 +28,17 @@ const SHOWN_LINES: usize = 25;
 
 pub(crate) fn first_service(world: &World) -> Result<()> {
     stack::provide(world)?;
-    page(world, "first-service", "first")
+    page(world, "first-service", FIRST)
 }
 
 pub(crate) fn prefill_and_decode(world: &World) -> Result<()> {
     stack::installed(world)?;
-    page(world, "prefill-and-decode", "apart")
+    page(world, "prefill-and-decode", APART)
 }
 
 pub(crate) fn several_nodes(world: &World) -> Result<()> {
     stack::installed(world)?;
-    page(world, "several-nodes", "group")
+    page(world, "several-nodes", GROUP)
 }
 
 /// The operator's page, from the first install to the last trace.
@@ -57,10 +62,18 @@ pub(crate) fn install(world: &World) -> Result<()> {
 
 pub(crate) fn envoy_gateway(world: &World) -> Result<()> {
     stack::installed(world)?;
-    page(world, "envoy-gateway", "gated")?;
+    page(world, "envoy-gateway", GATED)?;
     let kept = world.field(gateway::SYSTEM, &["configmap", "envoy-gateway-config"], "{.data}")?;
     ensure!(!kept.contains("extensionManager"), "Envoy Gateway still asks for the extension server");
     Ok(())
+}
+
+/// Waits until nothing is left of the namespaces that the guides deleted without waiting: no finalizer holds them.
+pub(crate) fn are_cleaned_up(world: &World) -> Result<()> {
+    let get = ["get", "namespaces", FIRST, APART, GROUP, GATED, "--ignore-not-found", "-o", "name"];
+    world.eventually("the guides' namespaces are gone", || {
+        Ok(world.kubectl().run(&get)?.is_empty().then_some(()))
+    })
 }
 
 /// Runs a page. What an earlier run left of its namespace goes first.

@@ -22,10 +22,11 @@ const PATIENCE: &str = "curl() {
 pub(crate) fn story(world: &World) -> Result<()> {
     stack::provide(world)?;
     world.load("curl.tar")?;
-    stack::install_with(world, &["quickstart.enabled=true"])?;
+    stack::installed(world)?;
+    stack::with(world, &["quickstart.enabled=true"])?;
     world.wait_for(SYSTEM, QUICKSTART, "Ready")?;
     let told = tests(world, "llmd", SYSTEM).and_then(|()| notes(world, "llmd", SYSTEM));
-    stack::install(world)?;
+    stack::with(world, &[])?;
     // Its manifest stays on purpose when the chart's value goes.
     world.kubectl().run(&["-n", SYSTEM, "delete", QUICKSTART, "--timeout=120s"])?;
     told

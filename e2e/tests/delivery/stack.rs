@@ -42,20 +42,20 @@ pub(crate) fn images(world: &World) -> String {
 
 /// Installs both charts, or upgrades what is there.
 pub(crate) fn install(world: &World) -> Result<()> {
-    install_with(world, &[])
-}
-
-/// As [`install`], with further values.
-pub(crate) fn install_with(world: &World, values: &[&str]) -> Result<()> {
     let definitions = format!("{}/llmd-crds", charts());
     helm(world.kubectl(), &["upgrade", "--install", "llmd-crds", &definitions, "--wait", "--timeout=60s"])?;
+    with(world, &[])?;
+    conversion_is_led(world)
+}
+
+/// Installs llmd with values beside the stories' own, or upgrades it to them; the definitions are there.
+pub(crate) fn with(world: &World, values: &[&str]) -> Result<()> {
     let chart = format!("{}/llmd", charts());
     let images = images(world);
     let release = ["upgrade", "--install", "llmd", &chart, "--namespace", SYSTEM, "--create-namespace"];
     let how = ["--wait", "--timeout=180s", "--set", &images];
     let values = values.iter().flat_map(|it| ["--set", it]).collect::<Vec<_>>();
-    helm(world.kubectl(), &[release.as_slice(), how.as_slice(), values.as_slice()].concat())?;
-    conversion_is_led(world)
+    helm(world.kubectl(), &[release.as_slice(), how.as_slice(), values.as_slice()].concat()).map(drop)
 }
 
 /// Waits until the controller leads the conversion of its definitions to itself: an upgrade of their chart that looked
@@ -110,5 +110,10 @@ pub(crate) fn serve(world: &World, namespace: &'static str, spec: &Value) -> Res
     restricted(world, namespace)?;
     hello::apply(world, namespace, &manifest(world, spec).to_string())?;
     world.wait_for(namespace, "llmisvc/tiny", "Ready")?;
-    world.reach(namespace, "tiny-epp-service", PROXY)
+    let entrance = world.reach(namespace, "tiny-epp-service", PROXY)?;
+    // The API server knows of the Service before the node does.
+    world.eventually("the entrance is open", || {
+        world.get(&entrance, "/v1/models").map(|it| (it.status == 200).then_some(()))
+    })?;
+    Ok(entrance)
 }

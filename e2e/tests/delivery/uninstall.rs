@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use llmd_e2e::helm::helm;
 use serde_json::json;
 
+use crate::guides;
 use crate::load::Load;
 use crate::stack::{self, SYSTEM};
 use crate::world::World;
@@ -12,7 +13,7 @@ const NAMESPACE: &str = "uninstall";
 
 pub(crate) fn story(world: &World) -> Result<()> {
     let entrance = stack::serve(world, NAMESPACE, &json!({}))?;
-    nothing_stays(world)?;
+    guides::are_cleaned_up(world)?;
     let before = pods(world)?;
     let load = Load::start(&entrance);
     let done = without_controller(world).and_then(|()| {
@@ -24,14 +25,6 @@ pub(crate) fn story(world: &World) -> Result<()> {
     ensure!(pods(world)? == before, "the pods are the same ones as before");
     println!("  {} requests meanwhile, none failed", answers?);
     Ok(())
-}
-
-/// Whatever was deleted before goes: no finalizer holds it.
-fn nothing_stays(world: &World) -> Result<()> {
-    let path = "{.items[?(@.status.phase==\"Terminating\")].metadata.name}";
-    world.eventually("the namespaces of earlier stories are gone", || {
-        Ok(world.field("default", &["namespaces"], path)?.is_empty().then_some(()))
-    })
 }
 
 fn without_controller(world: &World) -> Result<()> {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::kubernetes::listing::Listing;
-use crate::kubernetes::watch::Watch;
+use llmd_common::kubernetes::watch::Watch;
 use report::{PoolFacts, Report, RouteFacts};
 
 mod report;

@@ -11,13 +11,13 @@ use kube::Client;
 use kube::api::{Api, DynamicObject};
 use kube::core::ApiResource;
 use kube::runtime::watcher;
+use llmd_common::kubernetes::watch::{Seen, Watch};
 use llmd_common::ready::Condition;
 use tokio_util::sync::CancellationToken;
 
 use super::listing::Listing;
 use super::pod::{self, Pod, PodObject};
 use super::pool::{self, Pool, PoolApi};
-use super::watch::{Seen, Watch};
 use super::{Kubernetes, Scope};
 use crate::datastore::{Datastore, EndpointSpec};
 

@@ -13,12 +13,12 @@ use llmd_api::inference::model_rewrite::{
 };
 use llmd_api::inference::objective::{self, InferenceObjective, InferenceObjectiveSpec};
 use llmd_api::inference::reference::PoolReference;
+use llmd_common::kubernetes::watch::Watch;
 use llmd_common::report::Report;
 use serde::de::DeserializeOwned;
 
 use super::listing::Listing;
 use super::pool::PoolApi;
-use super::watch::Watch;
 use super::{Kubernetes, Scope};
 use crate::policies::rewrites::{Rule, Target};
 use crate::policies::{Policies, Rewrite, Rewrites};

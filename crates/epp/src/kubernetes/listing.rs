@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use kube::runtime::watcher::Event;
-
-use super::watch::Seen;
+use llmd_common::kubernetes::watch::Seen;
 
 /// See the module.
 #[derive(Debug)]

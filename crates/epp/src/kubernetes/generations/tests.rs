@@ -1,8 +1,8 @@
 use kube::runtime::watcher::Event;
+use llmd_common::kubernetes::watch::Seen;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::kubernetes::watch::Seen;
 
 fn own_pool() -> OwnPool {
     OwnPool { name: "pool".to_owned(), group: PoolApi::V1.group() }

@@ -7,15 +7,18 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use kube::api::Api;
 use kube::runtime::watcher::{self, Event, watcher};
-use llmd_common::backoff::Backoff;
-use llmd_common::report::Report;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::report::Report;
 
 /// Objects read at a time: bounds the memory of one answer.
 const PAGE: u32 = 100;
 /// After the first failure; every further one doubles the pause, until objects are seen again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// While the API server is away: what changed meanwhile is known so soon after it is back.
+const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_secs(5);
 /// What an API that is not installed costs the API server: one request in this time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -25,7 +28,8 @@ pub struct Watch<K> {
     events: BoxStream<'static, watcher::Result<Event<K>>>,
     /// The failure that was reported last, while it lasts.
     failure: Option<String>,
-    backoff: Backoff,
+    outage: Backoff,
+    absence: Backoff,
     /// When the API server may be asked again.
     resume: Instant,
 }
@@ -65,9 +69,12 @@ impl<K: Send + 'static> Watch<K> {
         Self::of(String::new(), futures_util::stream::pending().boxed())
     }
 
-    fn of(what: String, events: BoxStream<'static, watcher::Result<Event<K>>>) -> Self {
-        let backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        Self { what, events, failure: None, backoff, resume: Instant::now() }
+    /// As [`Self::new`], of events that were prepared otherwise: those of a [`watcher`] without pauses.
+    #[must_use]
+    pub fn of(what: String, events: BoxStream<'static, watcher::Result<Event<K>>>) -> Self {
+        let outage = Backoff::new(FIRST_PAUSE, LONGEST_OUTAGE_PAUSE);
+        let absence = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        Self { what, events, failure: None, outage, absence, resume: Instant::now() }
     }
 
     /// Waits for the next event or failure. Dropping the future loses nothing.
@@ -94,16 +101,21 @@ impl<K: Send + 'static> Watch<K> {
     }
 
     fn worked(&mut self) {
-        self.backoff.reset();
+        self.outage.reset();
+        self.absence.reset();
         if self.failure.take().is_some() {
             tracing::info!(what = self.what, "the watch works again");
         }
     }
 
     fn failed(&mut self, error: &watcher::Error) -> Seen<K> {
-        self.resume = Instant::now() + self.backoff.next_delay(rand::random());
         let message = Report(error).to_string();
-        let seen = if is_not_served(error) { Seen::NotServed } else { Seen::Failed(message.clone()) };
+        let (seen, pauses) = if is_not_served(error) {
+            (Seen::NotServed, &mut self.absence)
+        } else {
+            (Seen::Failed(message.clone()), &mut self.outage)
+        };
+        self.resume = Instant::now() + pauses.next_delay(rand::random());
         if self.failure.as_ref() != Some(&message) {
             match seen {
                 Seen::NotServed => tracing::info!(what = self.what, "not served; it is looked for again"),
@@ -131,10 +143,10 @@ mod tests {
 
     use super::*;
 
-    /// Another attempt at something the API server does not know.
-    fn attempt(watch: &mut Watch<Pod>) -> Seen<Pod> {
+    /// Another attempt that the API server answers with an error.
+    fn attempt(watch: &mut Watch<Pod>, code: u16) -> Seen<Pod> {
         watch.see(Ok(Event::Init));
-        let status = Status { code: 404, ..Status::default() };
+        let status = Status { code, ..Status::default() };
         watch.see(Err(watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))))
     }
 
@@ -142,11 +154,20 @@ mod tests {
     async fn what_is_not_there_is_asked_for_ever_more_rarely() {
         let mut watch = Watch::nothing();
         for _ in 0..10 {
-            assert!(matches!(attempt(&mut watch), Seen::NotServed));
+            assert!(matches!(attempt(&mut watch, 404), Seen::NotServed));
         }
         assert!(watch.resume > Instant::now() + LONGEST_PAUSE / 3);
         watch.see(Ok(Event::InitDone));
-        attempt(&mut watch);
+        attempt(&mut watch, 404);
         assert!(watch.resume <= Instant::now() + FIRST_PAUSE);
+    }
+    #[tokio::test]
+    async fn an_api_server_that_is_away_is_tried_often() {
+        let mut watch = Watch::nothing();
+        for _ in 0..10 {
+            assert!(matches!(attempt(&mut watch, 503), Seen::Failed(_)));
+            assert!(watch.resume <= Instant::now() + LONGEST_OUTAGE_PAUSE);
+        }
+        assert!(watch.resume > Instant::now() + LONGEST_OUTAGE_PAUSE / 3);
     }
 }
