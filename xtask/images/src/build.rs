@@ -103,13 +103,13 @@ impl Workshop {
     /// unifies the features of what it is asked for: a program built alone must have the bytes it has among others.
     ///
     /// # Errors
-    /// When rustc lacks the platform, or the build fails.
+    /// When rustc lacks the platform and rustup does not bring it, or the build fails.
     pub(crate) fn build(&self, platform: Platform, names: &[&str]) -> Result<()> {
         let target = platform.target();
-        ensure!(
-            self.sysroot.join("lib/rustlib").join(target).exists(),
-            "rustc has no standard library for {platform}: run `rustup target add {target}`"
-        );
+        if !self.sysroot.join("lib/rustlib").join(target).exists() {
+            run(Command::new("rustup").current_dir(&self.root).args(["target", "add", target]))
+                .with_context(|| format!("rustc needs the standard library of {target} for {platform}"))?;
+        }
         let mut build = Command::new("cargo");
         build.current_dir(&self.root).args(["zigbuild", "--profile", self.profile.name()]);
         build.args(["--locked", "--target", target]);
