@@ -107,7 +107,7 @@ const STORIES: [Story; 27] = [
     Story::of_llmd("router-dies", "picker and controller come back", &[], faults::router),
     Story::of_llmd("control-plane-dies", "nobody who asks a model notices", &[], faults::control_plane),
     Story::of_llmd("cold-start", "pods are ready soon after their creation", &[], cold_start::story),
-    Story::of_llmd("rights", "accounts may do what they do, and little else", &[], rights::story),
+    Story::of_llmd("rights", "accounts may do what they do, and little else", &[Lws], rights::story),
     Story::of_llmd("uninstall", "services outlive the installation", &[], uninstall::story),
     Story::of_llmd("operators-page", "the page works as it stands", &[], guides::install),
 ];

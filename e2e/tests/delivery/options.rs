@@ -1,6 +1,7 @@
 //! The command line, as `cargo xtask e2e` passes it on.
 
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// No stories whose name holds one of these, with commas between them
     #[arg(long, value_name = "STORY,…", value_delimiter = ',')]
     skip: Vec<String>,
+    /// Begin no story after this time, in seconds since 1970
+    #[arg(long, value_name = "SECONDS")]
+    until: Option<u64>,
     /// Leave the cluster up, and use the one that was left up
     #[arg(long)]
     pub(crate) keep: bool,
@@ -68,6 +72,12 @@ impl Options {
         let stories: Vec<&Story> = STORIES.iter().filter(is_told).collect();
         ensure!(!stories.is_empty(), "--filter and --skip leave no story");
         Ok(stories)
+    }
+
+    /// Whether a further story would begin too late.
+    pub(crate) fn is_late(&self) -> bool {
+        let until = self.until.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+        until.is_some_and(|it| SystemTime::now() > it)
     }
 
     pub(crate) fn choice(&self) -> Choice {

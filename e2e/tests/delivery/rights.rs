@@ -12,6 +12,7 @@ use llmd_e2e::helm::helm;
 use llmd_e2e::skip::skip;
 use serde_json::{Value, json};
 
+use crate::hello;
 use crate::stack::{self, SYSTEM};
 use crate::victims::answers_again;
 use crate::world::World;
@@ -41,7 +42,7 @@ pub(crate) fn story(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// A service with every account that a service may have, and a router by its chart.
+/// Services with every account that services may have, and a router by its chart.
 fn everything_works(world: &World) -> Result<()> {
     let spec = json!({
         "replicas": 1,
@@ -50,6 +51,12 @@ fn everything_works(world: &World) -> Result<()> {
     });
     let entrance = stack::serve(world, NAMESPACE, &spec)?;
     answers_again(world, &entrance)?;
+    let group = json!({ "parallelism": { "data": 2, "dataLocal": 1 }, "worker": { "containers": [] } });
+    let mut group = stack::manifest(world, &group);
+    group["metadata"]["name"] = json!("group");
+    hello::apply(world, NAMESPACE, &group.to_string())?;
+    world.wait_for(NAMESPACE, "llmisvc/group", "Ready")?;
+    answers_again(world, &world.reach(NAMESPACE, "group-epp-service", stack::PROXY)?)?;
     let chart = format!("{}/llmd-router", stack::charts());
     let images = stack::images(world);
     let values = "router.epp.replicas=2,router.modelServers.matchLabels.app\\.kubernetes\\.io/name=tiny";

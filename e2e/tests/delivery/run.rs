@@ -27,7 +27,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             let world = World::new(provider, options)?;
             for story in stories {
                 let begun = Instant::now();
-                let outcome = tell(story, &world, options);
+                let outcome = if options.is_late() {
+                    Outcome::Skipped("it would begin after the time of --until".to_owned())
+                } else {
+                    tell(story, &world, options)
+                };
                 report.add(story.name, story.says, begun.elapsed(), outcome);
             }
             if options.keep {

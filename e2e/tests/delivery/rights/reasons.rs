@@ -1,13 +1,13 @@
 //! Why accounts have rights that a run has not used.
 
-/// Beginning of the account's name, a part of the right, and the reason.
+/// A part of the account's name, a part of the right, and the reason.
 type Reason = (&'static str, &'static str, &'static str);
 
 const CONTROLLER: &str = "llmd-controller";
 /// Endpoint picker of a service.
-const PICKER: &str = "tiny-epp-sa";
+const PICKER: &str = "-epp-sa";
 /// Pods with a sidecar.
-const SIDECAR: &str = "tiny-kserve";
+const SIDECAR: &str = "-kserve";
 /// Endpoint picker of the chart.
 const ROUTER: &str = "router-epp";
 
@@ -69,6 +69,6 @@ const REASONS: [Reason; 44] = [
 
 /// Why `account` has `right` though nothing has used it.
 pub(super) fn of(account: &str, right: &str) -> Option<&'static str> {
-    let fits = |(who, what, _): &&Reason| account.starts_with(who) && right.contains(what);
+    let fits = |(who, what, _): &&Reason| account.contains(who) && right.contains(what);
     REASONS.iter().find(fits).map(|(.., why)| *why)
 }
