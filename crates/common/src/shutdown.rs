@@ -50,19 +50,32 @@ impl Signals {
 }
 
 /// Shared by everything that must stop. Clones are handles to the same shutdown.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Shutdown {
+    /// Of `draining`: whoever drains leaves.
     leaving: CancellationToken,
     draining: CancellationToken,
     cancelled: CancellationToken,
     tasks: TaskTracker,
 }
 
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Shutdown {
     /// A shutdown nobody has asked for yet.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        let draining = CancellationToken::new();
+        Self {
+            leaving: draining.child_token(),
+            draining,
+            cancelled: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
     }
 
     /// Fires when clients should take their next request elsewhere: endpoints are still being propagated, and what

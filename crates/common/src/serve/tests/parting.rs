@@ -13,6 +13,13 @@ fn hello() -> Router {
     Router::new().route("/", get(async || "hello"))
 }
 
+/// The shutdown of a server of `router`, and a client that is connected to it.
+async fn connected(router: Router) -> (Shutdown, TcpStream) {
+    let shutdown = Shutdown::new();
+    let address = start_until(router, &shutdown).await;
+    (shutdown, TcpStream::connect(address).await.unwrap())
+}
+
 async fn ask(client: &mut TcpStream, path: &str) {
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
     client.write_all(request.as_bytes()).await.unwrap();
@@ -54,14 +61,20 @@ async fn an_answer_says_that_it_is_the_last_one() {
 }
 
 #[tokio::test]
+async fn a_drain_that_nobody_announced_says_so_too() {
+    let (shutdown, mut client) = connected(hello()).await;
+    shutdown.draining().cancel();
+    ask(&mut client, "/").await;
+    assert!(read_until(&mut client, "").await.contains("connection: close"));
+}
+
+#[tokio::test]
 async fn a_client_whose_stream_ends_in_the_drain_may_ask_once_more() {
     let (pieces, stream) = mpsc::channel::<&str>(1);
     let stream = futures_util::stream::unfold(stream, async |mut it| Some((it.recv().await?, it)));
     let body = Arc::new(std::sync::Mutex::new(Some(Body::from_stream(stream.map(Ok::<_, Infallible>)))));
     let streamed = async move || body.lock().unwrap().take().unwrap();
-    let shutdown = Shutdown::new();
-    let address = start_until(hello().route("/stream", get(streamed)), &shutdown).await;
-    let mut client = TcpStream::connect(address).await.unwrap();
+    let (shutdown, mut client) = connected(hello().route("/stream", get(streamed))).await;
     ask(&mut client, "/stream").await;
     pieces.send("begun").await.unwrap();
     assert!(!read_until(&mut client, "begun").await.contains("connection: close"));
@@ -80,9 +93,7 @@ async fn a_client_whose_stream_ends_in_the_drain_may_ask_once_more() {
 
 #[tokio::test]
 async fn who_has_just_connected_is_served() {
-    let shutdown = Shutdown::new();
-    let address = start_until(hello(), &shutdown).await;
-    let mut client = TcpStream::connect(address).await.unwrap();
+    let (shutdown, mut client) = connected(hello()).await;
     let talk = async {
         shutdown.draining().cancelled().await;
         ask(&mut client, "/").await;
@@ -94,9 +105,7 @@ async fn who_has_just_connected_is_served() {
 
 #[tokio::test]
 async fn a_client_that_asks_nothing_holds_up_no_drain() {
-    let shutdown = Shutdown::new();
-    let address = start_until(hello(), &shutdown).await;
-    let mut client = TcpStream::connect(address).await.unwrap();
+    let (shutdown, mut client) = connected(hello()).await;
     ask(&mut client, "/").await;
     read_until(&mut client, "hello").await;
     assert!(shutdown.finish(&Readiness::new(), Times { drain: Duration::ZERO, ..TIMES }).await);

@@ -104,7 +104,7 @@ impl RawConfig {
         registry::find(&name).ok_or(ConfigError::Architecture { found: name })
     }
 
-    /// Settings that would change the answer and are not implemented.
+    /// Refuses, by name, settings that would change the answer and that no architecture here supports.
     fn refuse_missing_features(&self, architecture: &'static str) -> Result<(), ConfigError> {
         let refuse = |feature: String| Err(ConfigError::Feature { architecture, feature });
         if let Some(quantization) = &self.quantization_config {
