@@ -1,5 +1,6 @@
 //! Brings the cluster up, tells the stories, and reports.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -64,14 +65,22 @@ fn tell(story: &Story, world: &World, options: &Options) -> Outcome {
     let outcome = outcome(prepared.and_then(|()| (story.tell)(world)));
     if let Outcome::Failed(_) = outcome {
         let folder = options.diagnostics.join(story.name);
-        match diagnostics::collect(world.provider(), &folder) {
-            Ok(()) => println!("{}: diagnostics are in {}", story.name, folder.display()),
-            Err(error) => println!("{}: no diagnostics: {error:#}", story.name),
+        if let Err(error) = diagnose(story, world, &folder) {
+            println!("{}: no diagnostics: {error:#}", story.name);
         }
     }
     world.end_story();
     println!("{}: {outcome}", story.name);
     outcome
+}
+
+fn diagnose(story: &Story, world: &World, folder: &Path) -> Result<()> {
+    diagnostics::collect(world.provider(), folder)?;
+    println!("{}: diagnostics are in {}", story.name, folder.display());
+    for line in diagnostics::highlights(world.provider(), folder)? {
+        println!("  {line}");
+    }
+    Ok(())
 }
 
 fn outcome(told: Result<()>) -> Outcome {
