@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn warnings_are_found_among_other_lines() {
-        let of = |level| format!(r#"[pod/a/manager] {{"timestamp":"2026-01-01T00:00:00Z","level":"{level}"}}"#);
+        let of =
+            |level| format!(r#"[pod/a/manager] {{"timestamp":"2026-01-01T00:00:00Z","level":"{level}"}}"#);
         assert_eq!(warning(&of("INFO")), None);
         assert_eq!(warning("[pod/b/envoy] [warning] gone"), None);
         let found = warning(&of("WARN")).unwrap();
