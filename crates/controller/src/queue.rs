@@ -126,8 +126,8 @@ impl<K: Eq + Hash + Ord + Clone> Queue<K> {
         self.0.state.lock().failures.get(key).copied().unwrap_or_default()
     }
 
-    /// Forgets the failures of `key` after a success.
-    pub fn succeeded(&self, key: &K) {
+    /// Forgets the failures of `key`: after a success, or because what failed is not what it was.
+    pub fn forgive(&self, key: &K) {
         self.0.state.lock().failures.remove(key);
     }
 
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_double_the_delay_until_a_success() {
+    async fn failures_double_the_delay_until_they_are_forgiven() {
         let queue = Queue::default();
         let mut delays = Vec::new();
         for _ in 0..19 {
@@ -317,7 +317,7 @@ mod tests {
         }
         assert_eq!(delays[..3], [5, 10, 20].map(Duration::from_millis));
         assert_eq!(delays[18], LAST_RETRY);
-        queue.succeeded(&"a");
+        queue.forgive(&"a");
         assert_eq!(queue.retry("a"), FIRST_RETRY);
     }
 

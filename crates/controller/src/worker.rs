@@ -89,7 +89,7 @@ where
     }
 
     fn conclude(&self, key: &K, done: Done) -> (&'static str, Option<&'static str>) {
-        self.queue.succeeded(key);
+        self.queue.forgive(key);
         match done {
             Done::Applied => ("success", None),
             Done::Failed { reason, again } => {

@@ -14,13 +14,15 @@ pub fn key_of(object: &impl ResourceExt) -> Key {
     Key::new(object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// A service changed: it, and whoever it concerns.
+/// A service changed: it, as if it had never failed, and whoever it concerns. One whose namespace goes fails again and
+/// again until it goes too, and its end must not wait as long as the attempt before it had to.
 pub fn service_changed(
     caches: &Caches,
     before: Option<&LLMInferenceService>,
     after: Option<&LLMInferenceService>,
 ) {
     let Some(service) = after.or(before).map(key_of) else { return };
+    caches.services_queue.forgive(&service);
     caches.services_queue.add(service.clone());
     surroundings_changed(caches, &service, before, after);
 }
@@ -73,4 +75,26 @@ pub fn applied_configs(service: Option<&LLMInferenceService>) -> BTreeSet<Key> {
         .flat_map(|it| &it.applied_configs)
         .map(|it| Key::new(&it.namespace, &it.name))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_that_changes_is_tried_as_if_it_had_never_failed() {
+        let (caches, key) = (Caches::default(), Key::new("team", "chat"));
+        for _ in 0..20 {
+            caches.services_queue.retry(key.clone());
+        }
+        assert!(caches.services_queue.next().now_or_never().is_none(), "its time is far away");
+        let going = json!({"metadata": {"namespace": "team", "name": "chat"}, "spec": {}});
+        let going: LLMInferenceService = serde_json::from_value(going).unwrap();
+        service_changed(&caches, None, Some(&going));
+        assert_eq!(caches.services_queue.next().now_or_never().unwrap().key(), &key);
+        assert_eq!(caches.services_queue.failures(&key), 0);
+    }
 }
