@@ -44,13 +44,17 @@ pub struct Installation {
     controller: Option<Controller>,
     /// Port that the API server calls.
     webhook: u16,
+    monitoring: bool,
 }
 
-/// What an installation leaves out.
+/// What is special about an installation.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Without<'a> {
-    pub foreign_crds: &'a [&'a str],
-    pub presets: bool,
+pub struct Setup<'a> {
+    /// Those of [`FOREIGN_CRDS`] that the cluster lacks.
+    pub without_crds: &'a [&'a str],
+    pub without_presets: bool,
+    /// Whether services get monitors, read by accounts that may read metrics.
+    pub monitoring: bool,
 }
 
 /// The installation that stories share while at least one of them runs.
@@ -67,7 +71,7 @@ impl Installation {
         if let Some(installation) = shared.upgrade() {
             return Ok(Ok(installation));
         }
-        Ok(Self::start(Level::FakeNode, Without::default())?.map(|it| {
+        Ok(Self::start(Level::FakeNode, Setup::default())?.map(|it| {
             let it = Arc::new(it);
             *shared = Arc::downgrade(&it);
             it
@@ -78,7 +82,7 @@ impl Installation {
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn start(level: Level, without: Without<'_>) -> Result<Result<Self, String>> {
+    pub fn start(level: Level, setup: Setup<'_>) -> Result<Result<Self, String>> {
         let cluster = match Cluster::start(level)? {
             Ok(cluster) => cluster,
             Err(reason) => return Ok(Err(reason)),
@@ -87,8 +91,8 @@ impl Installation {
         if let Some(missing) = FOREIGN_CRDS.iter().find(|name| !foreign.join(name).exists()) {
             return Ok(Err(format!("no {missing} in {}: `cargo xtask k8s` fetches it", foreign.display())));
         }
-        let mut installation = Self { cluster, controller: None, webhook: 0 };
-        for name in FOREIGN_CRDS.iter().filter(|name| !without.foreign_crds.contains(name)) {
+        let mut installation = Self { cluster, controller: None, webhook: 0, monitoring: setup.monitoring };
+        for name in FOREIGN_CRDS.iter().filter(|name| !setup.without_crds.contains(name)) {
             installation.install_crds(&foreign.join(name))?;
         }
         installation.install_crds(&root().join("charts/llmd-crds/files/full"))?;
@@ -98,7 +102,7 @@ impl Installation {
         installation.cluster.kubectl(&["create", "namespace", SYSTEM_NAMESPACE])?;
         installation.grant_rights()?;
         installation.start_controller()?;
-        if !without.presets {
+        if !setup.without_presets {
             installation.install_presets(&root().join("crates/controller/presets"))?;
         }
         Ok(Ok(installation))
@@ -142,10 +146,15 @@ impl Installation {
     fn start_process(&mut self, user: &str, elect: bool) -> Result<Controller> {
         self.webhook = free_port()?;
         self.register_webhooks()?;
-        let mut controller = Controller::start(&self.cluster, user, self.webhook, elect)?;
+        let mut controller = self.run_process(user, elect)?;
         controller.ready()?;
         self.eventually("the API server uses the webhooks", || self.webhooks_work().map(Some))?;
         Ok(controller)
+    }
+
+    /// The process as `user`, with its webhooks where they are registered.
+    fn run_process(&self, user: &str, elect: bool) -> Result<Controller> {
+        Controller::start(&self.cluster, user, self.webhook, elect, self.monitoring)
     }
 
     /// Starts the controller again where it was before, also when it cannot become ready.
@@ -154,7 +163,7 @@ impl Installation {
     /// When it cannot be started.
     pub fn restart_controller(&mut self) -> Result<()> {
         self.kill_controller()?;
-        self.controller = Some(Controller::start(&self.cluster, CONTROLLERS[0], self.webhook, false)?);
+        self.controller = Some(self.run_process(CONTROLLERS[0], false)?);
         Ok(())
     }
 

@@ -1,11 +1,12 @@
 //! `kubectl`, told where a cluster is.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
+
+use crate::command;
 
 /// A cluster as kubectl reaches it.
 #[derive(Debug, Clone)]
@@ -94,19 +95,7 @@ impl Kubectl {
     }
 
     fn succeed(&self, arguments: &[&str], input: &str) -> Result<Output> {
-        let mut process = self
-            .command(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot run kubectl")?;
-        let mut stdin = process.stdin.take().context("standard input is piped")?;
-        let input = input.to_owned();
-        // Written beside reading, or two full pipes would wait for each other.
-        let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-        let output = process.wait_with_output()?;
-        drop(writer.join());
+        let output = command::run(&mut self.command(arguments), input)?;
         if !output.status.success() {
             bail!("kubectl {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }

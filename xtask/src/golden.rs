@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::command;
 use crate::workspace::root;
@@ -29,8 +29,10 @@ pub(crate) fn run() -> Result<()> {
 /// The Python of a virtual environment that holds the requirements. Pip does nothing when all are already there.
 fn environment(venv: &Path, requirements: &Path) -> Result<PathBuf> {
     let python = venv.join("bin/python");
-    if !python.exists() {
-        command::run(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
+    // Without pip the environment is one that Python could not finish.
+    if !venv.join("bin/pip").exists() {
+        let made = command::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv));
+        made.context("cannot make a virtual environment; on Debian it needs the package python3-venv")?;
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
     command::run(Command::new(&python).args(pip).arg(requirements))?;

@@ -15,7 +15,7 @@ most fields of the Deployment.
 {{- with $controller.metricsBindPort }}{{ $_ := set $values.metrics "port" (int .) }}{{ end -}}
 {{- with $controller.serviceAnnotations }}{{ $_ := set $values.webhook "serviceAnnotations" . }}{{ end -}}
 {{- with dig "serviceAccount" "name" "" $controller }}{{ $_ := set $values.serviceAccount "name" . }}{{ end -}}
-{{- if not $values.replicas -}}
+{{- if kindIs "invalid" $values.replicas -}}
 {{- $_ := set $values "replicas" (ternary 2 1 (eq (include "llmd.isProduction" .) "true")) -}}
 {{- end -}}
 {{- if eq (dig "inferenceServiceConfig" "enabled" "" $kserve | toString) "false" -}}

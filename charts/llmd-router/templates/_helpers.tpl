@@ -47,6 +47,12 @@ app.kubernetes.io/component: epp
 {{- if $router.latencyPredictor.enabled -}}
 {{- fail "not supported: router.latencyPredictor.enabled; leave it false and use load and prefix scorers" -}}
 {{- end -}}
+{{- if dig "priorityRouting" "enabled" false $router -}}
+{{- fail "not supported: router.priorityRouting.enabled; leave it false and give requests an InferenceObjective" -}}
+{{- end -}}
+{{- if ne $router.tokenizer.flavor "python" -}}
+{{- fail (printf "not supported: router.tokenizer.flavor %q; use python" $router.tokenizer.flavor) -}}
+{{- end -}}
 {{- if not (has (include "llmd-router.proxy" .) (list "" "native" "envoy")) -}}
 {{- fail (printf "not supported: router.proxy.proxyType %q; use native or envoy" $router.proxy.proxyType) -}}
 {{- end -}}

@@ -14,6 +14,8 @@ use clap::ArgAction::Set;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use llmd_common::flag_value::{parse_bool, parse_duration};
 
+use crate::settings::METRICS_READER_ROLE;
+
 mod settings;
 
 pub use settings::{Error, Settings};
@@ -70,6 +72,9 @@ pub struct Args {
     /// Make PodMonitors and ServiceMonitors where their CRDs exist.
     #[arg(long, action = Set, default_value_t = false, value_parser = parse_bool)]
     pub monitoring: bool,
+    /// ClusterRole that allows to read `/metrics`; those monitors bind it to the accounts that Prometheus reads with.
+    #[arg(long, default_value = METRICS_READER_ROLE)]
+    pub metrics_reader_role: String,
 
     /// Namespace of presets, settings and the lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "kserve")]

@@ -8,6 +8,7 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use crate::children::ChildKind;
 use crate::legacy::AUTOSCALINGS;
 use crate::llmisvc::render::rbac::{self as roles, READ};
+use crate::webhook::manifests::{CONFIG_WEBHOOKS, CRDS, SERVICE_WEBHOOKS};
 
 const SERVING: &str = "serving.kserve.io";
 const POOLS: [&str; 2] = ["inference.networking.k8s.io", "inference.networking.x-k8s.io"];
@@ -77,22 +78,26 @@ fn surroundings() -> Vec<PolicyRule> {
 /// What earlier releases left is removed. CRDs are followed, and their stored versions and the trust in the webhooks are kept up to date.
 fn installation() -> Vec<PolicyRule> {
     const WEBHOOKS: [&str; 2] = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
-    const CRDS: [&str; 2] =
-        ["llminferenceservices.serving.kserve.io", "llminferenceserviceconfigs.serving.kserve.io"];
-    let named = |rule: PolicyRule| PolicyRule {
-        resource_names: Some(CRDS.iter().map(|&it| it.to_owned()).collect()),
+    let named = |rule: PolicyRule, names: [&str; 2]| PolicyRule {
+        resource_names: Some(names.map(str::to_owned).into()),
         ..rule
     };
     let [legacy_group, .., legacy_plural] = AUTOSCALINGS;
     vec![
         rule(legacy_group, &[legacy_plural], &["delete", "list"]),
         rule("apiextensions.k8s.io", &["customresourcedefinitions"], READ),
-        named(rule(
-            "apiextensions.k8s.io",
-            &["customresourcedefinitions", "customresourcedefinitions/status"],
-            &["patch"],
-        )),
-        rule("admissionregistration.k8s.io", &WEBHOOKS, &["get", "patch"]),
+        named(
+            rule(
+                "apiextensions.k8s.io",
+                &["customresourcedefinitions", "customresourcedefinitions/status"],
+                &["patch"],
+            ),
+            CRDS,
+        ),
+        named(
+            rule("admissionregistration.k8s.io", &WEBHOOKS, &["get", "patch"]),
+            [SERVICE_WEBHOOKS, CONFIG_WEBHOOKS],
+        ),
     ]
 }
 
@@ -109,9 +114,19 @@ fn granted() -> Vec<PolicyRule> {
         ),
         rule("authentication.k8s.io", &["tokenreviews"], &["create"]),
         rule("authorization.k8s.io", &["subjectaccessreviews"], &["create"]),
+        read_metrics(),
     ];
     rules.extend(POOLS.map(|it| rule(it, &["inferenceobjectives", "inferencemodels"], READ)));
     rules
+}
+
+/// What the accounts may that Prometheus reads endpoint pickers with.
+fn read_metrics() -> PolicyRule {
+    PolicyRule {
+        non_resource_urls: Some(vec!["/metrics".to_owned()]),
+        verbs: vec!["get".to_owned()],
+        ..PolicyRule::default()
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ const STORAGE_INITIALIZER: &str = "storageInitializer";
 /// Name of the ConfigMap with [`ClusterSettings`], in the system namespace.
 pub const CONFIG_MAP: &str = "inferenceservice-config";
 
+/// The ClusterRole of an installation that allows to `get` the path `/metrics`, unless it has another name.
+pub const METRICS_READER_ROLE: &str = "llmd-metrics-reader";
+
 /// What does not change while the process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
@@ -33,6 +36,8 @@ pub struct Installation {
     pub wildcard_hostname: String,
     /// Whether PodMonitors and ServiceMonitors are made where their CRDs exist.
     pub monitoring: bool,
+    /// Name of the ClusterRole that allows to `get` the path `/metrics`.
+    pub metrics_reader_role: String,
 }
 
 impl Default for Installation {
@@ -44,6 +49,7 @@ impl Default for Installation {
             cluster_domain: "cluster.local".to_owned(),
             wildcard_hostname: "inference".to_owned(),
             monitoring: false,
+            metrics_reader_role: METRICS_READER_ROLE.to_owned(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{CONTROLLERS, Cluster};
@@ -69,7 +69,7 @@ impl Cluster {
     /// What the controllers under test wrote since `position`, events and leases left out.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// When the log cannot be read, or ends before `position`.
     pub fn writes_since(&self, position: u64) -> Result<Vec<Write>> {
         let mut writes = self.requests_since(position)?;
         writes.retain(|it| it.resource != "events" && it.resource != "leases");
@@ -79,7 +79,7 @@ impl Cluster {
     /// What the controllers under test wrote since `position`, events and leases too.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// When the log cannot be read, or ends before `position`.
     pub fn requests_since(&self, position: u64) -> Result<Vec<Write>> {
         let entries = self.entries_since(position)?;
         let is_read = |it: &Value| ["get", "list", "watch"].iter().any(|verb| it["verb"] == *verb);
@@ -90,7 +90,8 @@ impl Cluster {
     /// one when it ends.
     pub(super) fn entries_since(&self, position: u64) -> Result<Vec<Value>> {
         let text = fs::read_to_string(log(self.dir()))?;
-        let mut entries = parse(text.get(usize::try_from(position)?..).unwrap_or_default());
+        let since = text.get(usize::try_from(position)?..);
+        let mut entries = parse(since.with_context(|| format!("the audit log ends before {position}"))?);
         entries.retain(|it| CONTROLLERS.iter().any(|user| it["user"]["username"] == *user));
         Ok(entries)
     }

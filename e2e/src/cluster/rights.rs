@@ -45,7 +45,7 @@ pub fn used(entries: &[Value]) -> BTreeSet<String> {
     entries.iter().map(used_right).collect()
 }
 
-/// The rights of a list of rules, each as `VERB RESOURCE.GROUP`.
+/// The rights of a list of rules, each as `VERB RESOURCE.GROUP`. Rules of paths, which name no resource, give none.
 #[must_use]
 pub fn granted(rules: &Value) -> BTreeSet<String> {
     list(rules).iter().flat_map(rights).collect()

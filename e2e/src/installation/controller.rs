@@ -23,8 +23,14 @@ pub struct Controller {
 
 impl Controller {
     /// Starts the controller as `user` of the cluster, with its webhooks on port `webhook`. With `elect` it only works
-    /// while it holds the lease.
-    pub(super) fn start(cluster: &Cluster, user: &str, webhook: u16, elect: bool) -> Result<Self> {
+    /// while it holds the lease; with `monitoring` services get monitors.
+    pub(super) fn start(
+        cluster: &Cluster,
+        user: &str,
+        webhook: u16,
+        elect: bool,
+        monitoring: bool,
+    ) -> Result<Self> {
         let (metrics, health) = (free_port()?, free_port()?);
         let path = cluster.dir().join(format!("{user}.log"));
         let log = std::fs::File::options().append(true).create(true).open(&path)?;
@@ -36,6 +42,7 @@ impl Controller {
             .arg("--webhook-bind-address=127.0.0.1")
             .arg(format!("--webhook-port={webhook}"))
             .arg(format!("--leader-elect={elect}"))
+            .arg(format!("--monitoring={monitoring}"))
             .env("POD_NAMESPACE", SYSTEM_NAMESPACE)
             .env("POD_NAME", user)
             .stdin(Stdio::null())

@@ -100,17 +100,19 @@ impl Addition {
     }
 }
 
-/// Installs a controller and waits until it works. One that is installed stays as it is.
+/// Installs a controller and waits until it works. One that is installed stays as it is; what was left unfinished goes
+/// first, because Helm upgrades no release whose install was cut short.
 ///
 /// # Errors
 /// When it does not come up; a [`crate::skip::Skip`] when it is not built, or the cluster takes no image archives and
 /// does not have it.
 pub fn install(provider: &dyn Provider, addition: Addition) -> Result<()> {
     let kubectl = provider.kubectl();
-    let release = addition.release();
+    let (release, namespace) = (addition.release(), addition.namespace());
     let sign = kubectl.run(&["get", addition.sign(), "--ignore-not-found", "-o", "name"])?;
-    let is_installed = helm(kubectl, &["status", release, "-n", addition.namespace()]).is_ok();
-    if is_installed || (!provider.takes_archives() && !sign.trim().is_empty()) {
+    let filter = format!("^{release}$");
+    let deployed = helm(kubectl, &["list", "--deployed", "--short", "--filter", &filter, "-n", namespace])?;
+    if !deployed.is_empty() || (!provider.takes_archives() && !sign.trim().is_empty()) {
         return Ok(());
     }
     let chart = chart(provider, addition)?;
@@ -118,10 +120,11 @@ pub fn install(provider: &dyn Provider, addition: Addition) -> Result<()> {
     for image in addition.images() {
         provider.load(&place.join("images").join(image))?;
     }
+    let clear = ["uninstall", release, "-n", namespace, "--ignore-not-found", "--wait", "--timeout=120s"];
+    helm(kubectl, &clear)?;
     // The charts bring CRDs; theirs win over ones that are there already.
     let chart = chart.display().to_string();
-    let arguments =
-        ["upgrade", "--install", release, &chart, "-n", addition.namespace(), "--create-namespace"];
+    let arguments = ["upgrade", "--install", release, &chart, "-n", namespace, "--create-namespace"];
     let how =
         ["--take-ownership", "--force-conflicts", "--wait", "--timeout=180s", "--set", addition.values()];
     helm(kubectl, &[arguments.as_slice(), how.as_slice()].concat())?;

@@ -1,19 +1,17 @@
 //! The pages of `docs`: what they tell people to type is run as it stands.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use llmd_e2e::provider::{self, Addition};
 use llmd_e2e::skip::skip;
-use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::gateway;
-use crate::stack;
+use crate::beside::Process;
 use crate::world::World;
+use crate::{gateway, pools, stack};
 
 /// Namespaces of the guides.
 const FIRST: &str = "first";
@@ -62,7 +60,14 @@ pub(crate) fn install(world: &World) -> Result<()> {
 
 pub(crate) fn envoy_gateway(world: &World) -> Result<()> {
     stack::installed(world)?;
-    page(world, "envoy-gateway", GATED)?;
+    let told = page(world, "envoy-gateway", GATED);
+    // A page that fails does not come to its end, where it does so itself.
+    if told.is_err()
+        && let Err(error) = pools::unextended(world)
+    {
+        println!("  Envoy Gateway still asks for the extension server: {error:#}");
+    }
+    told?;
     let kept = world.field(gateway::SYSTEM, &["configmap", "envoy-gateway-config"], "{.data}")?;
     ensure!(!kept.contains("extensionManager"), "Envoy Gateway still asks for the extension server");
     Ok(())
@@ -76,10 +81,9 @@ pub(crate) fn are_cleaned_up(world: &World) -> Result<()> {
     })
 }
 
-/// Runs a page. What an earlier run left of its namespace goes first.
-fn page(world: &World, name: &str, namespace: &str) -> Result<()> {
-    let kubectl = world.kubectl();
-    kubectl.run(&["delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s"])?;
+/// Runs a page. What an earlier run left of its namespace goes first; what the page leaves of it goes with the story.
+fn page(world: &World, name: &str, namespace: &'static str) -> Result<()> {
+    world.clear(namespace)?;
     let page = format!("guides/{name}.md");
     run(world, &page, &commands(&read(&page)?)?)
 }
@@ -96,7 +100,7 @@ pub(crate) fn run(world: &World, name: &str, commands: &str) -> Result<()> {
     let script = folder.path().join("page.sh");
     fs::write(&script, commands)?;
     let log = folder.path().join("log");
-    let status = Shell::start(world, &script, &log)?.wait()?;
+    let status = end(shell(world, &script, &log)?)?;
     let output = fs::read_to_string(&log)?;
     let lines: Vec<&str> = output.lines().collect();
     let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
@@ -115,48 +119,33 @@ fn commands(page: &str) -> Result<String> {
     Ok(commands.join("\n") + "\n")
 }
 
-/// A shell and all that it started. Dropping it ends them: pages forward ports in the background.
-struct Shell(Child);
-
-impl Shell {
-    fn start(world: &World, script: &Path, log: &Path) -> Result<Self> {
-        let kubectl = world.kubectl();
-        let folder = script.parent().context("a file lies in a folder")?;
-        let log = File::create(log)?;
-        let mut bash = Command::new("bash");
-        bash.args(["-euxo", "pipefail"]).arg(script).current_dir(folder).process_group(0);
-        bash.env("PATH", llmd_e2e::args::path_beginning_with(kubectl.bin())?);
-        bash.env("KUBECONFIG", kubectl.kubeconfig());
-        for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
-            bash.env(variable, kubectl.cache().join("helm"));
-        }
-        if let Ok(chart) = provider::chart(world.provider(), Addition::Gateway) {
-            bash.env("ENVOY_GATEWAY", chart);
-        }
-        bash.env("CHARTS", stack::charts()).env("REGISTRY", world.registry()).env("VERSION", world.tag());
-        bash.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        Ok(Self(bash.spawn().context("cannot run bash")?))
+/// A shell that types the script. Pages forward ports in the background, which goes with it.
+fn shell(world: &World, script: &Path, log: &Path) -> Result<Process> {
+    let kubectl = world.kubectl();
+    let folder = script.parent().context("a file lies in a folder")?;
+    let log = File::create(log)?;
+    let mut bash = Command::new("bash");
+    bash.args(["-euxo", "pipefail"]).arg(script).current_dir(folder);
+    bash.env("PATH", llmd_e2e::args::path_beginning_with(kubectl.bin())?);
+    bash.env("KUBECONFIG", kubectl.kubeconfig());
+    for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+        bash.env(variable, kubectl.cache().join("helm"));
     }
-
-    /// `None` when the deadline passes.
-    fn wait(mut self) -> Result<Option<ExitStatus>> {
-        let start = Instant::now();
-        while start.elapsed() < PAGE_DEADLINE {
-            if let Some(status) = self.0.try_wait()? {
-                return Ok(Some(status));
-            }
-            std::thread::sleep(POLL);
-        }
-        Ok(None)
+    if let Ok(chart) = provider::chart(world.provider(), Addition::Gateway) {
+        bash.env("ENVOY_GATEWAY", chart);
     }
+    bash.env("CHARTS", stack::charts()).env("REGISTRY", world.registry()).env("VERSION", world.tag());
+    Process::start(bash.stdout(log.try_clone()?).stderr(log))
 }
 
-impl Drop for Shell {
-    fn drop(&mut self) {
-        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-            // Nothing is left of it when the page ended well.
-            let _ = kill_process_group(group, Signal::KILL);
+/// `None` when the deadline passes.
+fn end(mut shell: Process) -> Result<Option<ExitStatus>> {
+    let start = Instant::now();
+    while start.elapsed() < PAGE_DEADLINE {
+        if let Some(status) = shell.child.try_wait()? {
+            return Ok(Some(status));
         }
-        let _ = self.0.wait();
+        std::thread::sleep(POLL);
     }
+    Ok(None)
 }

@@ -12,13 +12,13 @@ use llmd_e2e::golden;
 use crate::stack::MODEL;
 use crate::world::Reach;
 
-const CLIENTS: usize = 2;
+pub(crate) const CLIENTS: usize = 2;
 /// Failures shown; more say no more.
 const SHOWN: usize = 5;
 /// After an error, as clients do.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Running clients.
+/// Running clients. Dropping it ends each after the request that it is at.
 pub(crate) struct Load {
     shared: Arc<Shared>,
     clients: Vec<JoinHandle<Result<Vec<Failure>>>>,
@@ -65,10 +65,10 @@ impl Load {
     }
 
     /// Ends the clients, whatever became of their requests.
-    pub(crate) fn end(self) -> Result<Tally> {
+    pub(crate) fn end(mut self) -> Result<Tally> {
         self.shared.is_over.store(true, Ordering::Relaxed);
         let mut failures = Vec::new();
-        for client in self.clients {
+        for client in self.clients.drain(..) {
             failures.extend(client.join().ok().context("a client panicked")??);
         }
         Ok(Tally { n_answers: self.shared.n_answers.load(Ordering::Relaxed), failures })
@@ -77,6 +77,12 @@ impl Load {
     /// Answers until now.
     pub(crate) fn n_answers(&self) -> usize {
         self.shared.n_answers.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::Relaxed);
     }
 }
 

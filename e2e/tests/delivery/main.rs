@@ -3,9 +3,10 @@
 //! `cargo xtask e2e` builds what they need and becomes this program. The stories run one after another, in the order
 //! in which a reader would tell them, against one cluster.
 
-#![expect(clippy::print_stdout, reason = "stories report what they saw")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "stories report what they saw")]
 
 mod answers;
+mod beside;
 mod canary;
 mod cold_start;
 mod disaggregated;
@@ -33,10 +34,11 @@ mod upgrade;
 mod victims;
 mod world;
 
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Parser as _;
 use llmd_e2e::provider::Addition::{self, Gateway, Lws, Metrics};
 use llmd_e2e::provider::Choice;
@@ -131,15 +133,21 @@ fn main() -> ExitCode {
     let (events, event) = sync_channel(2);
     let stories = events.clone();
     std::thread::spawn(move || {
+        // Said like an error: the main thread would wait for ever for one that panicked.
+        let done = catch_unwind(|| run::run(&options)).unwrap_or_else(|_| Err(anyhow!("a story panicked")));
         // The main thread receives until the process ends.
-        let _ = stories.send(Event::Ended(run::run(&options)));
+        let _ = stories.send(Event::Ended(done));
     });
     std::thread::spawn(move || interrupted(&events));
-    match event.recv() {
+    let code = match event.recv() {
         Ok(Event::Ended(done)) => exit_code(done),
         Ok(Event::Interrupted) => interrupt(&choice),
         Err(_) => ExitCode::FAILURE,
+    };
+    if let Choice::Kubeconfig(_) = choice {
+        say_what_stays();
     }
+    code
 }
 
 /// Prints what must be built for the stories.
@@ -175,12 +183,20 @@ fn interrupted(events: &SyncSender<Event>) {
     }
 }
 
-/// The cluster goes, whatever the stories are doing.
+/// The cluster goes, whatever the stories are doing, and what they started.
 fn interrupt(choice: &Choice) -> ExitCode {
-    println!("interrupted: taking the cluster down");
+    println!("interrupted: taking down what was brought up");
+    beside::end_processes();
     match choice.clear().context("the cluster is not down") {
         Ok(()) => ExitCode::from(130),
         Err(error) => exit_code(Err(error)),
+    }
+}
+
+/// In a cluster that stays, a story that did not come to its end leaves its namespaces.
+fn say_what_stays() {
+    for name in beside::namespaces() {
+        eprintln!("namespace {name} stays: `kubectl delete namespace {name}` deletes it");
     }
 }
 

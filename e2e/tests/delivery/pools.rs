@@ -51,10 +51,13 @@ fn extended(world: &World, told: impl FnOnce() -> Result<()>) -> Result<()> {
     let notes = helm(world.kubectl(), &["get", "notes", "llmd", "--namespace", stack::SYSTEM])?;
     let start = notes.find("config:").context("the chart's notes hold values for Envoy Gateway")?;
     let values = notes[start..].split("\n\n").next().unwrap_or_default();
-    configure(world, values)?;
-    let told = told();
-    // Without the extension server, which other stories do not have, Envoy Gateway would wait for it.
-    told.and(configure(world, "config: {envoyGateway: {extensionManager: null}}"))
+    let told = configure(world, values).and_then(|()| told());
+    told.and(unextended(world))
+}
+
+/// Has Envoy Gateway ask no longer: other stories do not have the extension server, and it would wait for it.
+pub(crate) fn unextended(world: &World) -> Result<()> {
+    configure(world, "config: {envoyGateway: {extensionManager: null}}")
 }
 
 /// Gives Envoy Gateway further values.

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::beside::Process;
 use crate::hello;
 use crate::world::World;
 
@@ -72,17 +73,11 @@ fn review(world: &World, token: &str) -> Result<String> {
 
 /// It hears of its end, finishes its work, and another takes its place.
 fn it_ends_gracefully(world: &World, pod: &str) -> Result<()> {
-    let mut following = world
-        .kubectl()
-        .command(&["-n", NAMESPACE, "logs", "--follow", pod, "-c", "hello"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run kubectl")?;
-    world.kubectl().run(&["-n", NAMESPACE, "delete", "pod", pod, "--wait"])?;
+    let mut kubectl = world.kubectl().command(&["-n", NAMESPACE, "logs", "--follow", pod, "-c", "hello"]);
+    let mut following = Process::start(kubectl.stdout(Stdio::piped()))?;
+    world.kubectl().run(&["-n", NAMESPACE, "delete", "pod", pod, "--timeout=60s"])?;
     let mut log = String::new();
-    following.stdout.take().context("standard output is piped")?.read_to_string(&mut log)?;
-    following.wait()?;
+    following.child.stdout.take().context("standard output is piped")?.read_to_string(&mut log)?;
     see("the graceful end", &log, "bye")?;
     world.rolled_out(NAMESPACE, "deployment/hello")
 }

@@ -70,12 +70,17 @@ fn conversion_is_led(world: &World) -> Result<()> {
     })
 }
 
-/// As [`install`], unless an earlier story did it.
+/// As [`install`], unless an earlier story did it. What that one left unfinished goes first: Helm upgrades no release
+/// whose install was cut short.
 pub(crate) fn installed(world: &World) -> Result<()> {
-    if helm(world.kubectl(), &["status", "llmd", "--namespace", SYSTEM]).is_ok() {
+    let deployed = ["list", "--deployed", "--short", "--filter", "^llmd$", "--namespace", SYSTEM];
+    if !helm(world.kubectl(), &deployed)?.is_empty() {
         return Ok(());
     }
     provide(world)?;
+    let clear =
+        ["uninstall", "llmd", "--namespace", SYSTEM, "--ignore-not-found", "--wait", "--timeout=120s"];
+    helm(world.kubectl(), &clear)?;
     install(world)
 }
 

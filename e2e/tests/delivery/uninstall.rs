@@ -14,15 +14,16 @@ const NAMESPACE: &str = "uninstall";
 pub(crate) fn story(world: &World) -> Result<()> {
     let entrance = stack::serve(world, NAMESPACE, &json!({}))?;
     guides::are_cleaned_up(world)?;
-    let before = pods(world)?;
+    let before = made(world)?;
     let load = Load::start(&entrance);
     let done = without_controller(world).and_then(|()| {
         stack::install(world)?;
-        world.wait_for(NAMESPACE, "llmisvc/tiny", "Ready")
+        taken_over(world)
     });
     let answers = load.finish();
     done?;
-    ensure!(pods(world)? == before, "the pods are the same ones as before");
+    let after = made(world)?;
+    ensure!(after == before, "pods and Deployments were {before:?} and are {after:?}");
     println!("  {} requests meanwhile, none failed", answers?);
     Ok(())
 }
@@ -39,7 +40,23 @@ fn without_controller(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Names of the service's pods.
-fn pods(world: &World) -> Result<String> {
-    world.field(NAMESPACE, &["pods"], "{.items[*].metadata.name}")
+/// Waits until the new controller has looked at the service. The status is still what the old one wrote, so only a
+/// change tells: here one of no consequence.
+fn taken_over(world: &World) -> Result<()> {
+    let change = json!({ "spec": { "storageInitializer": { "enabled": true } } }).to_string();
+    let patch = ["-n", NAMESPACE, "patch", "llmisvc", "tiny", "--type=merge", "-p", &change];
+    world.eventually("the webhooks let the service be changed", || world.kubectl().run(&patch).map(Some))?;
+    world.eventually("the new controller has seen the change", || {
+        let path = "{.metadata.generation} {.status.observedGeneration}";
+        let generations = world.field(NAMESPACE, &["llmisvc", "tiny"], path)?;
+        Ok(generations.split_once(' ').is_some_and(|(now, seen)| now == seen).then_some(()))
+    })?;
+    world.wait_for(NAMESPACE, "llmisvc/tiny", "Ready")
+}
+
+/// Names of the service's pods, and its Deployments with the number of their changes.
+fn made(world: &World) -> Result<[String; 2]> {
+    let pods = world.field(NAMESPACE, &["pods"], "{.items[*].metadata.name}")?;
+    let path = "{range .items[*]}{.metadata.name}={.metadata.generation} {end}";
+    Ok([pods, world.field(NAMESPACE, &["deployments"], path)?])
 }

@@ -1,12 +1,18 @@
 //! Pods that die without a word, and what takes their place.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
 use llmd_e2e::client::Stream;
 use llmd_e2e::golden;
 use serde_json::json;
 
 use crate::stack::MODEL;
 use crate::world::{Reach, World};
+
+/// A request that takes longer to fail has hung: nothing on its way waits that long.
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(15);
 
 /// Ends the pods with a label at once, without their knowing.
 pub(crate) fn kill(world: &World, namespace: &str, label: &str) -> Result<()> {
@@ -83,4 +89,15 @@ pub(crate) async fn long_stream(entrance: &Reach) -> Result<Stream> {
     let first = stream.next().await?.context("a stream has a first piece")?;
     ensure!(stream.status == 200, "{}: {}", stream.status, String::from_utf8_lossy(&first));
     Ok(stream)
+}
+
+/// Reads a stream whose engine was just told to die: it ends in an error, does not hang, does not pretend to be whole.
+pub(crate) fn breaks_off(world: &World, stream: Stream) -> Result<()> {
+    let start = Instant::now();
+    let text = world.block_on(async { Ok(stream.chat_text(Bytes::new()).await) })?;
+    let took = start.elapsed();
+    ensure!(text.is_err(), "the stream was over before its engine died");
+    ensure!(took < AT_ONCE, "the client waited {took:?} for its error");
+    println!("  the stream ends in an error {:.1} s after its engine is told to die", took.as_secs_f64());
+    Ok(())
 }

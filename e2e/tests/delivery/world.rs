@@ -1,9 +1,8 @@
 //! What a story has in its hands: the cluster, images, and how to look at what runs.
 
-use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,6 +14,7 @@ use llmd_e2e::provider::Provider;
 use llmd_e2e::skip::skip;
 use tokio::runtime::Runtime;
 
+use crate::beside::{self, Process};
 use crate::options::Options;
 
 /// How long an outcome may take that a busy machine reaches in half of it.
@@ -25,8 +25,6 @@ pub(crate) struct World {
     runtime: Runtime,
     images: Images,
     is_kept: bool,
-    /// Namespaces of the story that is being told.
-    namespaces: RefCell<Vec<&'static str>>,
 }
 
 /// Where llmd's images come from.
@@ -42,7 +40,7 @@ enum Images {
 /// How this machine reaches a port in the cluster. Dropping it ends the forwarding, where there is one.
 pub(crate) struct Reach {
     client: Client,
-    forward: Option<Child>,
+    _forward: Option<Process>,
 }
 
 impl World {
@@ -53,7 +51,7 @@ impl World {
             (None, Some(folder)) => Images::Archives(folder.clone()),
             (None, None) => Images::None,
         };
-        Ok(Self { provider, runtime, images, is_kept: options.keep, namespaces: RefCell::default() })
+        Ok(Self { provider, runtime, images, is_kept: options.keep })
     }
 
     pub(crate) fn provider(&self) -> &dyn Provider {
@@ -112,21 +110,29 @@ impl World {
 
     /// An empty namespace that goes with the story.
     pub(crate) fn namespace(&self, name: &'static str) -> Result<&'static str> {
-        self.kubectl().run(&["delete", "namespace", name, "--ignore-not-found", "--timeout=120s"])?;
+        self.clear(name)?;
         self.kubectl().run(&["create", "namespace", name])?;
-        self.namespaces.borrow_mut().push(name);
         Ok(name)
+    }
+
+    /// Deletes what an earlier run left of a namespace that somebody makes now, and that goes with the story.
+    pub(crate) fn clear(&self, name: &'static str) -> Result<()> {
+        beside::add_namespace(name);
+        let delete = ["delete", "namespace", name, "--ignore-not-found", "--timeout=120s"];
+        self.kubectl().run(&delete).map(drop)
     }
 
     /// Deletes what the story made, unless the cluster is kept to be looked at.
     pub(crate) fn end_story(&self) {
-        for name in self.namespaces.take() {
+        for name in beside::namespaces() {
+            let delete = ["delete", "namespace", name, "--ignore-not-found", "--wait=false"];
             if !self.is_kept
-                && let Err(error) = self.kubectl().run(&["delete", "namespace", name, "--wait=false"])
+                && let Err(error) = self.kubectl().run(&delete)
             {
                 println!("namespace {name} stays: {error:#}");
             }
         }
+        beside::forget_namespaces();
     }
 
     /// Waits until a rollout is done.
@@ -174,20 +180,17 @@ impl World {
             return Ok(Reach::at(&format!("http://{address}:{port}")));
         }
         let (service, port) = (format!("service/{service}"), format!(":{port}"));
-        let mut forward = self
-            .kubectl()
-            .command(&["-n", namespace, "port-forward", &service, &port])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot run kubectl")?;
-        let stdout = forward.stdout.take().context("standard output is piped")?;
+        let mut kubectl = self.kubectl().command(&["-n", namespace, "port-forward", &service, &port]);
+        let mut forward = Process::start(kubectl.stdout(Stdio::piped()))?;
+        let mut said = BufReader::new(forward.child.stdout.take().context("standard output is piped")?);
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
+        said.read_line(&mut line)?;
+        // It has a word for every connection, and ends when nobody reads them.
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         let address = line.strip_prefix("Forwarding from ").and_then(|it| it.split_once(" -> "));
         let (address, _) = address.with_context(|| format!("kubectl port-forward says {line:?}"))?;
         let client = Client::new(&format!("http://{address}"));
-        Ok(Reach { client, forward: Some(forward) })
+        Ok(Reach { client, _forward: Some(forward) })
     }
 
     /// A pod's port, where this machine has routes into the cluster.
@@ -248,15 +251,6 @@ impl Reach {
     }
 
     fn at(base: &str) -> Self {
-        Self { client: Client::new(base), forward: None }
-    }
-}
-
-impl Drop for Reach {
-    fn drop(&mut self) {
-        if let Some(forward) = &mut self.forward {
-            let _ = forward.kill();
-            let _ = forward.wait();
-        }
+        Self { client: Client::new(base), _forward: None }
     }
 }

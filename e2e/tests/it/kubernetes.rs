@@ -12,6 +12,7 @@ mod leaders;
 mod lifecycle;
 mod many;
 mod modes;
+mod monitors;
 mod namespaces;
 mod objects;
 mod own;

@@ -90,10 +90,12 @@ impl Workshop {
     /// When Python 3 or PyPI cannot be had.
     pub(crate) fn equip(&self) -> Result<()> {
         let python = self.tools.join("python");
-        if !python.exists() {
+        // Without pip the environment is one that Python could not finish.
+        if !self.tools.join("pip").exists() {
             let venv = self.tools.parent().expect("the tools lie in a virtual environment");
-            run(Command::new("python3").args(["-m", "venv"]).arg(venv))
-                .context("a virtual environment of Python 3 holds zig")?;
+            run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)).context(
+                "zig lies in a virtual environment of Python 3; on Debian that needs the package python3-venv",
+            )?;
         }
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
         run(Command::new(python).args(pip).arg(self.root.join("xtask/images/requirements.txt")))

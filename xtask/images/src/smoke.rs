@@ -8,21 +8,44 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flate2::read::GzDecoder;
+use oci_spec::image::ANNOTATION_REVISION;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::catalogue::{Content, RECIPES, Recipe};
+use crate::origin::Origin;
 use crate::platform::Platform;
 use crate::tree::{CERTIFICATES, MODELS, PROGRAMS, sbom_path};
 
-/// The root of the image for this machine, if `cargo xtask images` made it.
+/// The root of the image for this machine, if `cargo xtask images` made it of this commit.
 fn root(recipe: &Recipe) -> Option<TempDir> {
     let Some(archive) = built(recipe) else {
         println!("skipped: {} is built by `cargo xtask images`", recipe.name);
         return None;
     };
+    let blobs = tempfile::tempdir().unwrap();
+    tar::Archive::new(fs::File::open(archive).unwrap()).unpack(blobs.path()).unwrap();
+    let image = &read(&blobs.path().join("manifest.json"))[0];
+    let config = read(&blobs.path().join(image["Config"].as_str().unwrap()));
+    let revision = &config["config"]["Labels"][ANNOTATION_REVISION];
+    let here = Origin::of(&workspace(), env!("CARGO_PKG_VERSION"), None).unwrap().revision;
+    if *revision != here {
+        println!("skipped: {} was built of {revision}; `cargo xtask images` builds it anew", recipe.name);
+        return None;
+    }
     let root = tempfile::tempdir().unwrap();
-    unpack(&archive, root.path());
+    for layer in image["Layers"].as_array().unwrap() {
+        unpack(&blobs.path().join(layer.as_str().unwrap()), root.path());
+    }
     Some(root)
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Where its archive lies.
@@ -34,20 +57,13 @@ fn built(recipe: &Recipe) -> Option<PathBuf> {
     archive.exists().then_some(archive)
 }
 
-/// Unpacks the layers of an archive as a container runtime does.
-fn unpack(archive: &Path, root: &Path) {
-    let blobs = tempfile::tempdir().unwrap();
-    tar::Archive::new(fs::File::open(archive).unwrap()).unpack(blobs.path()).unwrap();
-    let manifest = fs::read(blobs.path().join("manifest.json")).unwrap();
-    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-    for layer in manifest[0]["Layers"].as_array().unwrap() {
-        let layer = fs::File::open(blobs.path().join(layer.as_str().unwrap())).unwrap();
-        let mut plain = Vec::new();
-        GzDecoder::new(layer).read_to_end(&mut plain).unwrap();
-        let mut layer = tar::Archive::new(plain.as_slice());
-        layer.set_preserve_permissions(true);
-        layer.unpack(root).unwrap();
-    }
+/// Unpacks a layer as a container runtime does.
+fn unpack(layer: &Path, root: &Path) {
+    let mut plain = Vec::new();
+    GzDecoder::new(fs::File::open(layer).unwrap()).read_to_end(&mut plain).unwrap();
+    let mut layer = tar::Archive::new(plain.as_slice());
+    layer.set_preserve_permissions(true);
+    layer.unpack(root).unwrap();
 }
 
 /// Runs a program of the image with nothing but the image around it.
@@ -77,9 +93,7 @@ fn every_built_image_runs_its_program() {
         }
         let authorities = fs::read_to_string(root.path().join(CERTIFICATES)).unwrap();
         assert!(authorities.starts_with("-----BEGIN CERTIFICATE-----"));
-        let sbom = fs::read(root.path().join(sbom_path(recipe.name))).unwrap();
-        let sbom: serde_json::Value = serde_json::from_slice(&sbom).unwrap();
-        assert_eq!(sbom["spdxVersion"], "SPDX-2.3");
+        assert_eq!(read(&root.path().join(sbom_path(recipe.name)))["spdxVersion"], "SPDX-2.3");
     }
 }
 
@@ -88,7 +102,7 @@ fn every_built_model_is_the_one_of_the_repository_and_readable_for_everyone() {
     for recipe in &RECIPES {
         let Content::Model(model) = &recipe.content else { continue };
         let Some(root) = root(recipe) else { continue };
-        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(model.folder);
+        let here = workspace().join(model.folder);
         for name in model.files {
             let path = root.path().join(MODELS).join(name);
             assert!(fs::read(&path).unwrap() == fs::read(here.join(name)).unwrap(), "{name} differs");

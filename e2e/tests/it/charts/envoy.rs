@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use llmd_e2e::args::kubernetes_programs;
 use llmd_e2e::cluster::free_port;
 use serde_json::Value;
@@ -26,9 +26,9 @@ fn envoy_or_skip() -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// The configurations of all cases, by the name of the case.
-fn configurations() -> Result<Vec<(String, Value)>> {
-    let Some(helm) = helm_or_skip()? else { return Ok(Vec::new()) };
+/// The configurations of all cases, by the name of the case; `None`, with a word on why, without Helm.
+fn configurations() -> Result<Option<Vec<(String, Value)>>> {
+    let Some(helm) = helm_or_skip()? else { return Ok(None) };
     let mut found = Vec::new();
     for case in Case::all()?.into_iter().filter(|it| it.chart == "llmd-router") {
         let objects = case.objects(&helm)?;
@@ -37,7 +37,8 @@ fn configurations() -> Result<Vec<(String, Value)>> {
             found.push((case.name.clone(), serde_saphyr::from_str(text)?));
         }
     }
-    Ok(found)
+    ensure!(!found.is_empty(), "no case has a configuration of Envoy");
+    Ok(Some(found))
 }
 
 /// Writes a configuration where Envoy finds it.
@@ -50,8 +51,9 @@ fn write(folder: &Path, configuration: &Value) -> Result<String> {
 #[test]
 fn envoy_takes_every_configuration() -> Result<()> {
     let Some(envoy) = envoy_or_skip()? else { return Ok(()) };
+    let Some(configurations) = configurations()? else { return Ok(()) };
     let folder = tempfile::tempdir()?;
-    for (case, configuration) in configurations()? {
+    for (case, configuration) in configurations {
         let path = write(folder.path(), &configuration)?;
         let output = Command::new(&envoy).args(["--mode", "validate", "-c", &path]).output()?;
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -64,8 +66,9 @@ fn envoy_takes_every_configuration() -> Result<()> {
 #[test]
 fn a_client_cannot_name_its_destination() -> Result<()> {
     let Some(envoy) = envoy_or_skip()? else { return Ok(()) };
-    let configuration = configurations()?.into_iter().find(|(case, _)| case == "envoy-fail-open");
-    let Some((_, mut configuration)) = configuration else { return Ok(()) };
+    let Some(configurations) = configurations()? else { return Ok(()) };
+    let configuration = configurations.into_iter().find(|(case, _)| case == "envoy-fail-open");
+    let (_, mut configuration) = configuration.context("no case envoy-fail-open")?;
     let target = TcpListener::bind(("127.0.0.1", 0))?;
     let destination = target.local_addr()?.to_string();
     std::thread::spawn(move || {

@@ -132,6 +132,12 @@ fn wrong_values_are_refused_by_name() -> Result<()> {
     );
     refused(
         "llmd-router",
+        &with("router.priorityRouting.enabled=true"),
+        "not supported: router.priorityRouting",
+    );
+    refused("llmd-router", &with("router.tokenizer.flavor=rust"), "not supported: router.tokenizer.flavor");
+    refused(
+        "llmd-router",
         &with("router.epp.pluginsConfigFile=mine.yaml"),
         "pluginsCustomConfig does not give",
     );

@@ -1,7 +1,7 @@
 //! CRDs of other projects that come late and go: the services that need them say so, and wake.
 
 use anyhow::Result;
-use llmd_e2e::installation::{Installation, SYSTEM_NAMESPACE, Without};
+use llmd_e2e::installation::{Installation, SYSTEM_NAMESPACE, Setup};
 
 use super::own::{has_condition, says, service, start};
 
@@ -19,7 +19,7 @@ fn install(installation: &Installation, crds: &[&str]) -> Result<()> {
 
 #[test]
 fn an_api_that_comes_late_is_used_without_a_restart() -> Result<()> {
-    let Some(installation) = start(Without { foreign_crds: &[GROUPS_OF_PODS, KEDA], ..Without::default() })?
+    let Some(installation) = start(Setup { without_crds: &[GROUPS_OF_PODS, KEDA], ..Setup::default() })?
     else {
         return Ok(());
     };
@@ -42,7 +42,7 @@ fn an_api_that_comes_late_is_used_without_a_restart() -> Result<()> {
 
 #[test]
 fn gateways_may_come_late_and_go() -> Result<()> {
-    let Some(installation) = start(Without { foreign_crds: &GATEWAYS, ..Without::default() })? else {
+    let Some(installation) = start(Setup { without_crds: &GATEWAYS, ..Setup::default() })? else {
         return Ok(());
     };
     let gateway = format!("{SYSTEM_NAMESPACE}/kserve-ingress-gateway does not exist");

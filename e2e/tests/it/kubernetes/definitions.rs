@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use llmd_e2e::installation::{Installation, Without};
+use llmd_e2e::installation::{Installation, Setup};
 use llmd_e2e::process::is_running;
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ fn other_bundle(installation: &Installation) -> Result<String> {
 
 #[test]
 fn trust_that_is_reset_comes_back() -> Result<()> {
-    let Some(installation) = start(Without::default())? else { return Ok(()) };
+    let Some(installation) = start(Setup::default())? else { return Ok(()) };
     let before = bundles(&installation)?;
     let other = other_bundle(&installation)?;
     for (object, path) in HOLDERS {
@@ -61,7 +61,7 @@ fn trust_that_is_reset_comes_back() -> Result<()> {
 
 #[test]
 fn the_crd_may_go_and_come_back() -> Result<()> {
-    let Some(installation) = start(Without::default())? else { return Ok(()) };
+    let Some(installation) = start(Setup::default())? else { return Ok(()) };
     let pid = installation.controller_pid().context("the controller runs")?;
     installation.cluster.apply(&service("before", "replicas: 1"))?;
     has_replicas(&installation, "before", 1)?;

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use llmd_e2e::installation::{Installation, SYSTEM_NAMESPACE, Without};
+use llmd_e2e::installation::{Installation, SYSTEM_NAMESPACE, Setup};
 use llmd_e2e::process::{is_running, terminate};
 use llmd_e2e::stack::program;
 use serde_json::Value;
@@ -17,7 +17,7 @@ const END_DEADLINE: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_crash_loses_and_doubles_nothing_and_an_end_is_clean() -> Result<()> {
-    let Some(mut installation) = start(Without::default())? else { return Ok(()) };
+    let Some(mut installation) = start(Setup::default())? else { return Ok(()) };
     let manifests: String = (0..N_SERVICES).map(|it| service(&format!("s{it}"), "replicas: 1")).collect();
     installation.cluster.apply(&manifests)?;
     installation.kill_controller()?;
@@ -50,7 +50,7 @@ fn a_crash_loses_and_doubles_nothing_and_an_end_is_clean() -> Result<()> {
 
 #[test]
 fn the_api_server_and_the_settings_may_fail_and_come_back() -> Result<()> {
-    let Some(mut installation) = start(Without::default())? else { return Ok(()) };
+    let Some(mut installation) = start(Setup::default())? else { return Ok(()) };
     installation.cluster.apply(&service("tiny", "replicas: 1"))?;
     has_replicas(&installation, "tiny", 1)?;
 
@@ -92,7 +92,7 @@ fn the_api_server_and_the_settings_may_fail_and_come_back() -> Result<()> {
 
 #[test]
 fn probes_and_metrics_tell_the_truth_while_the_api_server_is_away() -> Result<()> {
-    let Some(mut installation) = start(Without::default())? else { return Ok(()) };
+    let Some(mut installation) = start(Setup::default())? else { return Ok(()) };
     let probe = |installation: &Installation, path: &str| -> Result<u16> {
         Ok(installation.controller()?.probe(path)?.0)
     };

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use llmd_e2e::cluster::{CONTROLLERS, Write};
-use llmd_e2e::installation::{Controller, Without};
+use llmd_e2e::installation::{Controller, Setup};
 
 use super::own::{has_replicas, series, service, start};
 
@@ -27,7 +27,7 @@ fn is_shared(write: &Write) -> bool {
 
 #[test]
 fn the_second_takes_over_and_never_do_two_write() -> Result<()> {
-    let Some(mut installation) = start(Without::default())? else { return Ok(()) };
+    let Some(mut installation) = start(Setup::default())? else { return Ok(()) };
     installation.kill_controller()?;
     let begin = installation.cluster.audit_position();
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use llmd_e2e::cluster::{Level, Write};
-use llmd_e2e::installation::{Installation, Without};
+use llmd_e2e::installation::{Installation, Setup};
 use serde_json::Value;
 
 const COUNT: usize = 100;
@@ -34,7 +34,7 @@ spec:
 #[test]
 fn a_hundred_services_cost_one_write_for_each_object_and_none_when_they_are_looked_at_again() -> Result<()> {
     // Nothing acts on the objects, so every write is the controller's own idea.
-    let installation = match Installation::start(Level::ControlPlane, Without::default())? {
+    let installation = match Installation::start(Level::ControlPlane, Setup::default())? {
         Ok(installation) => installation,
         Err(reason) => {
             println!("skipped: {reason}");

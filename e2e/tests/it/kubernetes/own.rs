@@ -3,12 +3,12 @@
 
 use anyhow::{Context as _, Result};
 use llmd_e2e::cluster::Level;
-use llmd_e2e::installation::{Installation, Without};
+use llmd_e2e::installation::{Installation, Setup};
 use serde_json::Value;
 
 /// An installation; `None`, with a word on why, where this machine cannot have one.
-pub(super) fn start(without: Without<'_>) -> Result<Option<Installation>> {
-    match Installation::start(Level::ControlPlane, without)? {
+pub(super) fn start(setup: Setup<'_>) -> Result<Option<Installation>> {
+    match Installation::start(Level::ControlPlane, setup)? {
         Ok(installation) => Ok(Some(installation)),
         Err(reason) => {
             println!("skipped: {reason}");

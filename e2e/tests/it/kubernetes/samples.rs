@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use llmd_e2e::cluster::Level;
-use llmd_e2e::installation::{Installation, Without};
+use llmd_e2e::installation::{Installation, Setup};
 use serde_json::Value;
 
 use super::objects::{PREFILL, ROUTE, SCHEDULER, SIDECAR, SINGLE_NODE};
@@ -70,8 +70,8 @@ fn tell(installation: &Arc<Installation>, prefix: &str) -> Result<()> {
 #[test]
 fn samples_become_the_known_objects_once_their_own_presets_are_there() -> Result<()> {
     let Some(presets) = samples("presets")? else { return Ok(()) };
-    let without = Without { presets: true, ..Without::default() };
-    let installation = match Installation::start(Level::ControlPlane, without)? {
+    let setup = Setup { without_presets: true, ..Setup::default() };
+    let installation = match Installation::start(Level::ControlPlane, setup)? {
         Ok(it) => Arc::new(it),
         Err(reason) => {
             println!("skipped: {reason}");

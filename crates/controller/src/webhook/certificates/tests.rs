@@ -92,6 +92,18 @@ fn conversion_is_led_to_the_service_of_this_installation() {
 }
 
 #[test]
+fn nobody_else_writes_the_bundle_any_more() {
+    let conversion = manifests::conversion(&Endpoint::in_cluster("kserve"), Some("b"));
+    let crd = json!({
+        "metadata": { "annotations": { "cert-manager.io/inject-ca-from": "kserve/cert", "other": "stays" } },
+        "spec": { "conversion": conversion },
+    });
+    let mut expected = crd.clone();
+    expected["metadata"]["annotations"] = json!({ "other": "stays" });
+    assert_eq!(patched(crd, "b"), expected);
+}
+
+#[test]
 fn a_patch_does_not_hit_an_entry_that_moved() {
     let object = serde_json::to_value(manifests::mutating(&Endpoint::in_cluster("kserve"), None)).unwrap();
     let patch = bundle_patch(&object, "kserve", "b");

@@ -124,7 +124,7 @@ pub(super) fn reports(
             parent(controller_name, gateway, *is_accepted, pool, old)
         });
         let parents: Vec<PoolParentStatus> = others.chain(own).collect();
-        (parents != pool.parents).then(|| Report {
+        (!same_entries(&parents, &pool.parents)).then(|| Report {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             resource_version: pool.resource_version.clone(),
@@ -132,6 +132,12 @@ pub(super) fn reports(
         })
     });
     reports.collect()
+}
+
+/// Whether both hold the same in whatever order: a second writer may put its own entries elsewhere, and neither must
+/// undo what the other does.
+fn same_entries(a: &[PoolParentStatus], b: &[PoolParentStatus]) -> bool {
+    a.len() == b.len() && a.iter().all(|it| b.contains(it))
 }
 
 /// For each pool the Gateways with routes to it, and whether one of those routes leads there.
@@ -292,6 +298,10 @@ mod tests {
             &pool(&picker(), std::slice::from_ref(&foreign)),
         );
         assert_eq!(first[0].parents.len(), 2);
+        // A second writer's order is as good.
+        let turned: Vec<_> = first[0].parents.iter().rev().cloned().collect();
+        assert_eq!(all([route("True", "True", &pool_reference(None))], &pool(&picker(), &turned)), []);
+
         let gone = reports(CONTROLLER, &BTreeMap::new(), &pool(&picker(), &first[0].parents));
         assert_eq!(gone[0].parents, [foreign]);
     }

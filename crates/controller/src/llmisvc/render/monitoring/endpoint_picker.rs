@@ -15,9 +15,6 @@ use crate::llmisvc::render::rbac::cluster_binding;
 use crate::llmisvc::render::scheduler;
 use crate::llmisvc::service::Service;
 
-/// ClusterRole of the installation that allows to `get` the path `/metrics`.
-const METRICS_READER_ROLE: &str = "llmd-metrics-reader";
-
 pub(super) fn render(service: &Service) -> Vec<Child> {
     let labels = service.child_labels(component::ROUTER_SCHEDULER);
     let mut endpoint = json!({ "port": "metrics", "path": "/metrics", "relabelings": pod_labels() });
@@ -64,5 +61,6 @@ fn token(service: &Service) -> Child {
 fn binding(service: &Service) -> Child {
     let names = service.names();
     let (name, account) = (names.metrics_binding(), names.metrics_reader());
-    cluster_binding(service, name, component::ROUTER_SCHEDULER, METRICS_READER_ROLE, &account)
+    let role = &service.installation.metrics_reader_role;
+    cluster_binding(service, name, component::ROUTER_SCHEDULER, role, &account)
 }
