@@ -29,7 +29,8 @@ pub(crate) fn story(world: &World) -> Result<()> {
     let envoy = gateway::front(world, NAMESPACE)?;
     hello::apply(world, NAMESPACE, &member(world, STABLE, 75).to_string())?;
     world.wait_for(NAMESPACE, "llmisvc/stable", "Ready")?;
-    let load = Load::start(&entrance(world, envoy)?);
+    let entrance = entrance(world, envoy)?;
+    let load = Load::start(&entrance);
     let done = shares_move(world);
     let answers = load.finish();
     done?;

@@ -20,7 +20,7 @@ const PODS: [(&str, &str, &str); 4] = [
 ];
 
 pub(crate) fn story(world: &World) -> Result<()> {
-    let entrance = stack::serve(world, NAMESPACE, &json!({ "replicas": 1, "prefill": { "replicas": 1 } }))?;
+    stack::serve(world, NAMESPACE, &json!({ "replicas": 1, "prefill": { "replicas": 1 } }))?;
     println!("  | Pod | Created to ready |\n  |---|---|");
     for (name, namespace, label) in PODS {
         let dying = world.pods(namespace, label)?;
@@ -29,5 +29,5 @@ pub(crate) fn story(world: &World) -> Result<()> {
         replaced(world, namespace, label, &dying, &dying)?;
         println!("  | {name} | {:.1} s |", start.elapsed().as_secs_f64());
     }
-    answers_again(world, &entrance)
+    answers_again(world, &stack::entrance(world, NAMESPACE)?)
 }

@@ -30,10 +30,11 @@ pub(crate) fn engine(world: &World) -> Result<()> {
 
 /// The endpoint picker, then the controller: a service needs the controller to change, not to answer.
 pub(crate) fn router(world: &World) -> Result<()> {
-    let entrance = stack::serve(world, ROUTER, &json!({ "replicas": 1 }))?;
+    stack::serve(world, ROUTER, &json!({ "replicas": 1 }))?;
     let dying = world.pods(ROUTER, PICKER)?;
     kill(world, ROUTER, PICKER)?;
     replaced(world, ROUTER, PICKER, &dying, &dying)?;
+    let entrance = stack::entrance(world, ROUTER)?;
     answers_again(world, &entrance)?;
     let controller = world.pods(SYSTEM, CONTROLLER)?;
     let load = Load::start(&entrance);
@@ -60,7 +61,7 @@ pub(crate) fn control_plane(world: &World) -> Result<()> {
 }
 
 /// Waits for so many answers that every lease has run out and every watch has been tried again.
-fn outlasts(world: &World, load: &Load) -> Result<()> {
+fn outlasts(world: &World, load: &Load<'_>) -> Result<()> {
     let (begun, before) = (Instant::now(), load.n_answers());
     world.eventually("the service answers while the API server is away", || {
         let is_long = begun.elapsed() > OUTAGE && load.n_answers() > before + 100;

@@ -19,7 +19,9 @@ const SHOWN: usize = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Running clients. Dropping it ends each after the request that it is at.
-pub(crate) struct Load {
+pub(crate) struct Load<'a> {
+    /// Ends when it is dropped, if it is forwarded.
+    _entrance: &'a Reach,
     shared: Arc<Shared>,
     clients: Vec<JoinHandle<Result<Vec<Failure>>>>,
 }
@@ -42,16 +44,16 @@ struct Shared {
     n_answers: AtomicUsize,
 }
 
-impl Load {
+impl<'a> Load<'a> {
     /// Clients of `entrance`, each with connections of its own.
-    pub(crate) fn start(entrance: &Reach) -> Self {
+    pub(crate) fn start(entrance: &'a Reach) -> Self {
         let shared = Arc::<Shared>::default();
         let client = |_| {
             let (shared, base) = (Arc::clone(&shared), entrance.client().base().to_owned());
             std::thread::spawn(move || ask(&shared, &base))
         };
         let clients = (0..CLIENTS).map(client).collect();
-        Self { shared, clients }
+        Self { _entrance: entrance, shared, clients }
     }
 
     /// Ends the clients. Every request must have got its answer, and there must have been some.
@@ -80,7 +82,7 @@ impl Load {
     }
 }
 
-impl Drop for Load {
+impl Drop for Load<'_> {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
     }

@@ -27,7 +27,7 @@ pub(crate) struct Options {
     /// Begin no story after this time, in seconds since 1970
     #[arg(long, value_name = "SECONDS")]
     until: Option<u64>,
-    /// Leave the cluster up, and use the one that was left up
+    /// Leave the cluster up with all that the stories made, and use the one that was left up
     #[arg(long)]
     pub(crate) keep: bool,
     /// Take the cluster down that was left up, and do nothing else

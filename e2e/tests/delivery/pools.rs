@@ -140,7 +140,7 @@ impl<'a> Front<'a> {
         Ok(reply.status.as_u16())
     }
 
-    fn load(&self) -> Load {
+    fn load(&self) -> Load<'_> {
         Load::start(&self.service)
     }
 }

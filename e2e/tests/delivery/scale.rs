@@ -122,6 +122,6 @@ fn stop_and_start(world: &World, entrance: &Reach) -> Result<()> {
         Ok((!world.field(BY_HAND, &["deployments"], "{.items[*].metadata.name}")?.is_empty()).then_some(()))
     })?;
     world.wait_for(BY_HAND, "llmisvc/tiny", "Ready")?;
-    let entrance = world.reach(BY_HAND, "tiny-epp-service", stack::PROXY)?;
+    let entrance = stack::entrance(world, BY_HAND)?;
     answers_again(world, &entrance)
 }

@@ -115,6 +115,11 @@ pub(crate) fn serve(world: &World, namespace: &'static str, spec: &Value) -> Res
     restricted(world, namespace)?;
     hello::apply(world, namespace, &manifest(world, spec).to_string())?;
     world.wait_for(namespace, "llmisvc/tiny", "Ready")?;
+    entrance(world, namespace)
+}
+
+/// The endpoint picker's own proxy before a service.
+pub(crate) fn entrance(world: &World, namespace: &str) -> Result<Reach> {
     let entrance = world.reach(namespace, "tiny-epp-service", PROXY)?;
     // The API server knows of the Service before the node does.
     world.eventually("the entrance is open", || {

@@ -193,6 +193,11 @@ impl World {
         Ok(Reach { client, _forward: Some(forward) })
     }
 
+    /// Skips the story where pods are reached through kubectl only: a forwarded port leads to one pod and ends with it.
+    pub(crate) fn has_routes(&self) -> Result<()> {
+        if self.provider.has_routes() { Ok(()) } else { skip("this machine has no routes into the cluster") }
+    }
+
     /// A pod's port, where this machine has routes into the cluster.
     pub(crate) fn reach_pod(&self, address: &str, port: u16) -> Option<Reach> {
         self.provider.has_routes().then(|| Reach::at(&format!("http://{address}:{port}")))

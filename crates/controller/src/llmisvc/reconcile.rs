@@ -147,6 +147,12 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Done, Error> {
     }
     let Some(object) = finalize::ensure(context, object).await? else { return Ok(Done::Applied) };
     let done = Box::pin(bring_about(context, key, &object)).await;
+    if let Err(Error::Validate(fault)) = &done
+        && fault.is_namespace_terminating()
+    {
+        // What comes next is the end of the service.
+        return Ok(Done::Failed { reason: "NamespaceTerminating", again: None });
+    }
     told(context, key, &object, done).await
 }
 
