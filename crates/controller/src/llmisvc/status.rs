@@ -111,7 +111,10 @@ pub fn awaiting_group(
     previous: &LLMInferenceServiceStatus,
     now: &str,
 ) -> LLMInferenceServiceStatus {
-    let message = format!("routes of {} still send requests to this service", peers.join(", "));
+    let message = format!(
+        "routes of {} still send requests to this service; mend or delete those of them that are not ready",
+        peers.join(", ")
+    );
     let error = SectionError::new(types::GROUP_READY, "FinalizationPending", message);
     cut_short(generation, &error, previous, now)
 }
