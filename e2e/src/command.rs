@@ -37,8 +37,12 @@ fn run_within(deadline: Duration, command: &mut Command, input: &str) -> Result<
     stdin.write_all(input.as_bytes())?;
     stdin.rewind()?;
     command.stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
-    let child = command.spawn().with_context(|| format!("cannot run {}", shown(command)))?;
-    let status = end(child, deadline)?;
+    let mut child = command.spawn().with_context(|| format!("cannot run {}", shown(command)))?;
+    let status = ended(&mut child, deadline)?;
+    if status.is_none() {
+        child.kill()?;
+        child.wait()?;
+    }
     let (stdout, stderr) = (printed(stdout)?, printed(stderr)?);
     let status = status.with_context(|| {
         let errors = String::from_utf8_lossy(&stderr);
@@ -47,8 +51,11 @@ fn run_within(deadline: Duration, command: &mut Command, input: &str) -> Result<
     Ok(Output { status, stdout, stderr })
 }
 
-/// Waits for a process; `None` when it had to be killed.
-fn end(mut child: Child, deadline: Duration) -> Result<Option<ExitStatus>> {
+/// Waits for a process; `None` when it goes on beyond the deadline.
+///
+/// # Errors
+/// When it cannot be waited for.
+pub fn ended(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>> {
     let start = Instant::now();
     while start.elapsed() < deadline {
         if let Some(status) = child.try_wait()? {
@@ -56,8 +63,6 @@ fn end(mut child: Child, deadline: Duration) -> Result<Option<ExitStatus>> {
         }
         std::thread::sleep(POLL);
     }
-    child.kill()?;
-    child.wait()?;
     Ok(None)
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::Provider;
-use crate::helm::helm;
+use crate::helm::{clear, helm, is_deployed};
 use crate::skip::skip;
 
 /// After this long a controller that was just installed is broken.
@@ -101,7 +101,7 @@ impl Addition {
 }
 
 /// Installs a controller and waits until it works. One that is installed stays as it is; what was left unfinished goes
-/// first, because Helm upgrades no release whose install was cut short.
+/// first.
 ///
 /// # Errors
 /// When it does not come up; a [`crate::skip::Skip`] when it is not built, or the cluster takes no image archives and
@@ -110,9 +110,7 @@ pub fn install(provider: &dyn Provider, addition: Addition) -> Result<()> {
     let kubectl = provider.kubectl();
     let (release, namespace) = (addition.release(), addition.namespace());
     let sign = kubectl.run(&["get", addition.sign(), "--ignore-not-found", "-o", "name"])?;
-    let filter = format!("^{release}$");
-    let deployed = helm(kubectl, &["list", "--deployed", "--short", "--filter", &filter, "-n", namespace])?;
-    if !deployed.is_empty() || (!provider.takes_archives() && !sign.trim().is_empty()) {
+    if is_deployed(kubectl, release, namespace)? || (!provider.takes_archives() && !sign.trim().is_empty()) {
         return Ok(());
     }
     let chart = chart(provider, addition)?;
@@ -120,8 +118,7 @@ pub fn install(provider: &dyn Provider, addition: Addition) -> Result<()> {
     for image in addition.images() {
         provider.load(&place.join("images").join(image))?;
     }
-    let clear = ["uninstall", release, "-n", namespace, "--ignore-not-found", "--wait", "--timeout=120s"];
-    helm(kubectl, &clear)?;
+    clear(kubectl, release, namespace)?;
     // The charts bring CRDs; theirs win over ones that are there already.
     let chart = chart.display().to_string();
     let arguments = ["upgrade", "--install", release, &chart, "-n", namespace, "--create-namespace"];

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use llmd_e2e::provider::{self, Addition};
 use llmd_e2e::skip::skip;
+use llmd_e2e::{command, helm};
 
 use crate::beside::Process;
 use crate::world::World;
@@ -20,7 +21,6 @@ const GROUP: &str = "group";
 const GATED: &str = "gated";
 /// A page that takes longer waits for something that does not come.
 const PAGE_DEADLINE: Duration = Duration::from_secs(420);
-const POLL: Duration = Duration::from_millis(250);
 /// Lines of a page's output in a failure's message.
 const SHOWN_LINES: usize = 25;
 
@@ -100,7 +100,10 @@ pub(crate) fn run(world: &World, name: &str, commands: &str) -> Result<()> {
     let script = folder.path().join("page.sh");
     fs::write(&script, commands)?;
     let log = folder.path().join("log");
-    let status = end(shell(world, &script, &log)?)?;
+    let mut shell = shell(world, &script, &log)?;
+    let status = command::ended(&mut shell.child, PAGE_DEADLINE)?;
+    // What it left running writes no more.
+    drop(shell);
     let output = fs::read_to_string(&log)?;
     let lines: Vec<&str> = output.lines().collect();
     let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
@@ -127,25 +130,10 @@ fn shell(world: &World, script: &Path, log: &Path) -> Result<Process> {
     let mut bash = Command::new("bash");
     bash.args(["-euxo", "pipefail"]).arg(script).current_dir(folder);
     bash.env("PATH", llmd_e2e::args::path_beginning_with(kubectl.bin())?);
-    bash.env("KUBECONFIG", kubectl.kubeconfig());
-    for variable in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
-        bash.env(variable, kubectl.cache().join("helm"));
-    }
+    helm::lead(&mut bash, kubectl);
     if let Ok(chart) = provider::chart(world.provider(), Addition::Gateway) {
         bash.env("ENVOY_GATEWAY", chart);
     }
     bash.env("CHARTS", stack::charts()).env("REGISTRY", world.registry()).env("VERSION", world.tag());
     Process::start(bash.stdout(log.try_clone()?).stderr(log))
-}
-
-/// `None` when the deadline passes.
-fn end(mut shell: Process) -> Result<Option<ExitStatus>> {
-    let start = Instant::now();
-    while start.elapsed() < PAGE_DEADLINE {
-        if let Some(status) = shell.child.try_wait()? {
-            return Ok(Some(status));
-        }
-        std::thread::sleep(POLL);
-    }
-    Ok(None)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use llmd_e2e::helm::helm;
+use llmd_e2e::helm::{clear, helm, is_deployed};
 use serde_json::{Value, json};
 
 use crate::hello;
@@ -70,17 +70,13 @@ fn conversion_is_led(world: &World) -> Result<()> {
     })
 }
 
-/// As [`install`], unless an earlier story did it. What that one left unfinished goes first: Helm upgrades no release
-/// whose install was cut short.
+/// As [`install`], unless an earlier story did it. What that one left unfinished goes first.
 pub(crate) fn installed(world: &World) -> Result<()> {
-    let deployed = ["list", "--deployed", "--short", "--filter", "^llmd$", "--namespace", SYSTEM];
-    if !helm(world.kubectl(), &deployed)?.is_empty() {
+    if is_deployed(world.kubectl(), "llmd", SYSTEM)? {
         return Ok(());
     }
     provide(world)?;
-    let clear =
-        ["uninstall", "llmd", "--namespace", SYSTEM, "--ignore-not-found", "--wait", "--timeout=120s"];
-    helm(world.kubectl(), &clear)?;
+    clear(world.kubectl(), "llmd", SYSTEM)?;
     install(world)
 }
 

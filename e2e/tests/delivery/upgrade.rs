@@ -10,7 +10,7 @@ use crate::world::World;
 const NAMESPACE: &str = "upgrade";
 
 pub(crate) fn story(world: &World) -> Result<()> {
-    world.has_routes()?;
+    world.require_routes()?;
     let entrance = stack::serve(world, NAMESPACE, &json!({ "replicas": 2 }))?;
     let load = Load::start(&entrance);
     let done = engines(world).and_then(|()| endpoint_picker(world));

@@ -194,7 +194,7 @@ impl World {
     }
 
     /// Skips the story where pods are reached through kubectl only: a forwarded port leads to one pod and ends with it.
-    pub(crate) fn has_routes(&self) -> Result<()> {
+    pub(crate) fn require_routes(&self) -> Result<()> {
         if self.provider.has_routes() { Ok(()) } else { skip("this machine has no routes into the cluster") }
     }
 

@@ -33,7 +33,7 @@ pub fn service_changed(
 /// What is wanted of a service. Its status is what became of that, and often this process's own word.
 fn wish(service: Option<&LLMInferenceService>) -> impl PartialEq {
     let metadata = service.map(|it| &it.metadata);
-    metadata.map(|it| (it.generation, it.deletion_timestamp.clone(), it.annotations.clone()))
+    metadata.map(|it| (it.generation, &it.deletion_timestamp, &it.annotations))
 }
 
 /// What a changed service concerns besides itself: its neighbours in the routing group, and the configs it began or

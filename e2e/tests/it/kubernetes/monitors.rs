@@ -1,7 +1,7 @@
 //! Monitors of the Prometheus operator: with the rights of the chart and no other, a service gets them and the account
 //! whose token they show, and that account may read metrics and nothing else.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use llmd_e2e::installation::Setup;
 
 use super::own::{has_condition, service, start};
@@ -25,7 +25,7 @@ fn a_monitored_service_has_monitors_and_an_account_that_may_read_metrics() -> Re
         Ok((answer.trim() == "yes").then_some(()))
     })?;
     assert!(kubectl(&["auth", "can-i", "get", "pods", account]).is_err(), "it may read pods too");
-    has_condition(&installation, "seen", "SchedulerWorkloadReady", "False").context("not refused")?;
+    has_condition(&installation, "seen", "SchedulerWorkloadReady", "False")?;
     kubectl(&["delete", "llmisvc/seen", "--timeout=60s"])?;
     installation.eventually("the cluster-wide binding is gone", || {
         let bindings = kubectl(&["get", "clusterrolebindings", "-o", "name"])?;
