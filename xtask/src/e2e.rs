@@ -12,8 +12,8 @@ use cargo_metadata::Message;
 use clap::{Args, ValueEnum};
 
 use crate::command::{cargo, say, say_error, shown};
-use crate::images;
 use crate::k8s::{self, Addition, Level};
+use crate::programs;
 use crate::sums::Sums;
 use crate::workspace::{architecture, metadata, root};
 
@@ -138,7 +138,7 @@ impl Options {
         if self.registry.is_none() && needs.iter().any(|it| it == IMAGES) {
             let platform = format!("linux/{}", architecture()?);
             let how = ["--platform", &platform, "--profile", &self.profile];
-            images::run("images", &how.map(str::to_owned))?;
+            programs::images("images", &how.map(str::to_owned))?;
         }
         Ok(bin)
     }

@@ -5,15 +5,14 @@
 
 mod bench;
 mod ci;
-mod codegen;
 mod command;
 mod deps;
 mod e2e;
 mod golden;
-mod images;
 mod k8s;
 mod lint;
 mod packages;
+mod programs;
 mod sums;
 mod test;
 mod tidy;
@@ -54,7 +53,7 @@ enum Task {
         #[arg(long)]
         each_crate: bool,
     },
-    /// Write the generated files: CustomResourceDefinitions
+    /// Write the files of the charts that are made from code
     Codegen {
         /// Write nothing; fail when a file differs
         #[arg(long)]
@@ -106,13 +105,13 @@ fn main() -> ExitCode {
         Task::Up { args } => exit_code(up::run(&args)),
         Task::Test { crates } => summed_up(test::run(&crates)),
         Task::Lint { each_crate } => exit_code(lint::run(each_crate)),
-        Task::Codegen { check } => exit_code(codegen::run(check)),
+        Task::Codegen { check } => exit_code(programs::codegen(check)),
         Task::Golden => exit_code(golden::run()),
         Task::K8s { level, add } => {
             exit_code(k8s::build(level, &add).map(|bin| command::say(&bin.display().to_string())))
         }
-        Task::Images { args } => exit_code(images::run("images", &args)),
-        Task::Release { args } => exit_code(images::run("release", &args)),
+        Task::Images { args } => exit_code(programs::images("images", &args)),
+        Task::Release { args } => exit_code(programs::images("release", &args)),
         Task::Version { version } => exit_code(version::run(version.as_deref())),
         Task::E2e(options) => exit_code(e2e::run(&options)),
         Task::Bench { what } => exit_code(bench::run(what.unwrap_or(bench::Bench::Engine))),
